@@ -1,0 +1,108 @@
+"""weft from Python: `run`, `resume`, `load`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from torch import nn
+
+from weft import compose, saved
+from weft.callback import Callback
+from weft.catalog import catalog
+from weft.configuration import Configuration
+from weft.errors import ConfigError
+from weft.execution import Outcome, execute
+from weft.experiment import prepare
+from weft.folder import Folder
+from weft.run import Run
+from weft.settings import Settings
+from weft.telemetry import writer
+from weft.telemetry.tracker import Tracker
+
+Result = Outcome
+
+
+def run(*overrides: str, config_dir: str | None = None, watching: Sequence[Callback] = ()) -> Result:
+    """Train and test one run, recorded as `weft run OVERRIDES…` would.
+
+    Args:
+        overrides: as on the command line: `"model=mlp"`, `"optimizer.lr=0.01"`.
+        config_dir: a folder of YAML that layers on top.
+        watching: callbacks beside the configured ones, for this call.
+
+    Raises:
+        UserError: what was asked can't be done; nothing was written.
+        WeftError: the run failed; it is recorded as such.
+    """
+    wanted, folder = compose.configured(overrides, config_dir)
+    if wanted.settings.sweep.name:
+        raise ConfigError("sweep.name: belongs to a sweep (weft run -m); give a run a name or tags")
+    result = start(wanted, Folder(folder), overrides, lambda run: watching)
+    if result.error is not None:
+        raise result.error
+    return result
+
+
+def resume(
+    folder: str | Path, overrides: Sequence[str] = (), watching: Callable[[Run], Sequence[Callback]] = lambda run: ()
+) -> Result:
+    """Go on with an interrupted or failed run from its last checkpoint, in the same MLflow run.
+
+    `overrides` may lengthen it: `epochs=40`, `steps=1000`.
+
+    Raises:
+        ConfigError: not the folder of a run, or a run that is finished or whose parts have changed.
+    """
+    there = Folder(Path(folder))
+    tree = there.read_config()
+    for override in overrides:
+        name, _, value = override.partition("=")
+        if name not in ("epochs", "steps"):
+            raise ConfigError(f"{override}: a run goes on as it was; only epochs=N and steps=N can change")
+        tree[name] = value
+    wanted = compose.checked(tree)
+    finished = there.record().get("status") == "FINISHED"
+    if finished and not overrides:
+        raise ConfigError(f"{folder}: is finished; epochs=N or steps=N would lengthen it")
+    return start(wanted, there, overrides, watching, resume=True)
+
+
+def start(
+    wanted: Configuration,
+    folder: Folder,
+    overrides: Sequence[str],
+    watching: Callable[[Run], Sequence[Callback]],
+    resume: bool = False,
+) -> Result:
+    """Prepare a checked configuration and execute it in its folder."""
+    tracker = track(wanted.settings)
+    prepared = prepare(wanted, catalog())
+    return execute(prepared, folder, tracker, overrides, watching(prepared), resume)
+
+
+def track(settings: Settings) -> Tracker:
+    """Return the tracker that a run with these settings reports to.
+
+    Raises:
+        ConfigError: the tracking URI is none that MLflow has a store for.
+    """
+    writer.check_uri(settings.store)
+    return writer.MlflowTracker(settings.store, Path(settings.runs).absolute() / "artifacts")
+
+
+def load(run: str | Path, uri: str | None = None, weights: str = "best") -> nn.Module:
+    """Return a run's model, on the CPU, in evaluation mode: the same outputs, bit for bit.
+
+    Args:
+        run: an MLflow run id, or a run's folder.
+        uri: the store that the id is of; else `MLFLOW_TRACKING_URI`, else `sqlite:///runs/mlflow.db`.
+        weights: `best` or `last`.
+
+    Raises:
+        ConfigError: no such run, or no model in it.
+        PluginError: the model's plugin isn't installed.
+    """
+    with saved.located(run, uri or os.environ.get("MLFLOW_TRACKING_URI") or Settings().store) as folder:
+        return saved.read(folder, weights)

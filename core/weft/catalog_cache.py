@@ -1,0 +1,153 @@
+"""What a plugin offers, read once in a child process and kept until something changes.
+
+A failure is kept too, until a distribution is installed or removed: a missing module may be there by then.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import traceback
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from weft.errors import PluginError
+
+if TYPE_CHECKING:
+    from weft.catalog import Plugin
+
+FORMAT = 1
+PATIENCE = 120.0
+"""Seconds that a plugin may take to import, in the child."""
+
+_CHILD = "import sys; from weft import catalog, catalog_cache; catalog_cache.answer(sys.argv[1:], catalog.describe)"
+
+
+@dataclass
+class Offered:
+    """One plugin's answer: what it offers as JSON's types, or why it did not load."""
+
+    components: list[dict[str, Any]] = field(default_factory=list)
+    failure: str = ""
+
+
+def read(plugin: Plugin) -> Offered:
+    """Return what the plugin offers: from the cache when nothing changed, else from a child process."""
+    stamp = _stamp(plugin)
+    file = folder() / f"{_digest([plugin.distribution, plugin.name, plugin.value, sys.prefix])}.json"
+    try:
+        kept = json.loads(file.read_text())
+        offered = Offered(**kept["offered"])
+        if kept["stamp"] == stamp and (not offered.failure or kept["installed"] == _installed()):
+            return offered
+    except (OSError, ValueError, KeyError, TypeError):
+        pass  # no cache yet, or not one of ours: the child answers again
+    offered = ask(plugin.name, plugin.value)
+    _keep(file, {"stamp": stamp, "installed": _installed(), "offered": asdict(offered)})
+    return offered
+
+
+def folder() -> Path:
+    """Return the folder of the cache: `WEFT_CACHE`, or the user's cache folder."""
+    import platformdirs
+
+    return Path(os.environ.get("WEFT_CACHE") or platformdirs.user_cache_dir("weft", appauthor=False)) / "catalog"
+
+
+def ask(name: str, value: str, patience: float = PATIENCE) -> Offered:
+    """Import the plugin in a child process and return its answer. Nothing it does there reaches this process."""
+    with tempfile.TemporaryDirectory(prefix="weft-") as scratch:
+        answer = Path(scratch) / "answer.json"
+        command = [sys.executable, "-c", _CHILD, name, value, str(answer)]
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(entry or os.getcwd() for entry in sys.path)}
+        try:
+            child = subprocess.run(
+                command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=patience, env=environment
+            )
+        except subprocess.TimeoutExpired:
+            return Offered(failure=f"did not finish importing in {patience:.0f} s")
+        if not answer.exists():
+            said = (child.stderr or child.stdout).strip().splitlines()
+            how = f"killed by signal {-child.returncode}" if child.returncode < 0 else f"exit {child.returncode}"
+            return Offered(failure="\n".join([f"the process that imported it ended ({how})", *said[-8:]]))
+        return Offered(**json.loads(answer.read_text()))
+
+
+def answer(arguments: list[str], describe: Callable[[str, str], list[dict[str, Any]]]) -> None:
+    """The child's side: write what the plugin offers, or why it does not load."""
+    name, value, target = arguments
+    try:
+        offered = Offered(describe(name, value))
+    except PluginError as error:
+        offered = Offered(failure=str(error))
+    except Exception:
+        offered = Offered(failure=traceback.format_exc(limit=-3))
+    text = json.dumps(asdict(offered))
+    Path(target).write_text(text)
+
+
+def _keep(file: Path, content: dict[str, Any]) -> None:
+    """Write whole or not at all. A cache that can't be written costs time, nothing else."""
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=file.parent)
+        with os.fdopen(handle, "w") as stream:
+            json.dump(content, stream)
+        os.replace(name, file)
+    except OSError:
+        return
+
+
+def _stamp(plugin: Plugin) -> str:
+    """Return what must be unchanged for the cache to hold: the plugin's and weft's files, and the version of torch, whose
+    classes plugins register."""
+    try:
+        torch = version("torch")
+    except PackageNotFoundError:
+        torch = ""
+    package = plugin.value.partition(":")[0].partition(".")[0]
+    seen = [FORMAT, plugin.version, plugin.value, sys.version, torch, list(_files(package)), _own()]
+    return _digest(seen)
+
+
+@functools.cache
+def _own() -> str:
+    here = Path(__file__).parent
+    names = ["catalog.py", "hookspecs.py", "kinds.py", "options.py", "parameters.py", "typed.py"]
+    return _digest([(name, (here / name).stat().st_mtime_ns) for name in names])
+
+
+def _files(package: str) -> Iterator[tuple[str, int, int]]:
+    """Yield path, time and size of a package's Python files, without importing it."""
+    try:
+        spec = find_spec(package)
+    except (ImportError, ValueError):
+        return
+    if spec is None:
+        return
+    places = [Path(place) for place in spec.submodule_search_locations or ()]
+    files = [file for place in places for file in place.rglob("*.py")] or [Path(spec.origin or "")]
+    for file in sorted(files):
+        if file.is_file():
+            stat = file.stat()
+            yield str(file), stat.st_mtime_ns, stat.st_size
+
+
+@functools.cache
+def _installed() -> str:
+    """Return what changes when a distribution is installed or removed: the times of the folders they live in."""
+    places = [Path(entry) for entry in sys.path if entry]
+    return _digest([(str(place), place.stat().st_mtime_ns) for place in places if place.is_dir()])
+
+
+def _digest(content: Any) -> str:
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:32]

@@ -1,0 +1,227 @@
+"""The command line. Each command imports what it needs when it is called: help and completion stay quick."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from weft import __version__
+from weft.errors import ConfigError, WeftError
+from weft.kinds import KINDS
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+    from hydra._internal.hydra import Hydra
+    from rich.console import Console
+
+    from weft.api import Result
+
+
+def main() -> None:
+    """Run a command; a user's mistake is one message and exit 2."""
+    try:
+        sys.exit(commands.main(standalone_mode=False) or 0)
+    except click.exceptions.Exit as end:
+        sys.exit(end.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        sys.exit(130)
+    except WeftError as error:
+        click.secho("error: ", fg="red", bold=True, nl=False, err=True)
+        click.echo(str(error), err=True)
+        sys.exit(error.exit_code)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="weft")
+def commands() -> None:
+    """Train and track experiments made of plugins.
+
+    \b
+    weft run                                          an MLP on digits
+    weft run model=cnn optimizer=sgd optimizer.lr=0.1 other parts, other options
+    weft run -m model=mlp,cnn seed=0,1,2              a sweep
+    weft ui                                           all of it in MLflow
+    """
+
+
+def _complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    from weft import completion
+
+    return completion.overrides(ctx.params.get("arguments") or (), incomplete)
+
+
+@commands.command(context_settings={"ignore_unknown_options": True, "help_option_names": []}, add_help_option=False)
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED, shell_complete=_complete)
+def run(arguments: tuple[str, ...]) -> int:
+    """Train one run, or with -m a sweep."""
+    from hydra._internal.utils import get_args_parser
+
+    parser = get_args_parser()
+    parser.prog = "weft run"
+    asked = parser.parse_args(arguments)
+    for option in ("config_path", "config_name", "experimental_rerun"):
+        if getattr(asked, option, None):
+            raise ConfigError(f"--{option.replace('_', '-')}: not here; --config-dir adds a folder of YAML to weft's config")
+    if asked.shell_completion:
+        raise ConfigError('--shell-completion: weft has its own: eval "$(_WEFT_COMPLETE=bash_source weft)"; zsh and fish alike')
+    if asked.help:
+        from weft import help
+
+        help.show(asked.overrides, asked.config_dir)
+        return 0
+    from weft import compose
+
+    with compose.hydra_app(asked.config_dir) as hydra:
+        if asked.hydra_help:
+            hydra.hydra_help(config_name=compose.CONFIG, args_parser=parser, args=asked)
+            return 0
+        mode = compose.compose(hydra, asked.overrides).hydra.mode if not asked.multirun else None
+        if asked.multirun or str(mode) == "RunMode.MULTIRUN":
+            from weft.sweep import multirun
+
+            return multirun.run(hydra, asked.overrides, _console())
+        if asked.cfg:
+            hydra.show_cfg(compose.CONFIG, asked.overrides, asked.cfg, asked.package, asked.resolve)
+            return 0
+        if asked.info is not None:
+            hydra.show_info(asked.info, compose.CONFIG, asked.overrides)
+            return 0
+        return _run_once(hydra, asked.overrides)
+
+
+def _run_once(hydra: Hydra, overrides: list[str]) -> int:
+    """Check everything, then let Hydra make the folder and its log, and execute there."""
+    from hydra._internal.callbacks import Callbacks
+    from hydra.core.hydra_config import HydraConfig
+    from hydra.core.utils import run_job
+    from hydra.types import HydraContext, RunMode
+    from omegaconf import DictConfig
+
+    from weft import compose
+    from weft.telemetry import writer
+
+    config = compose.compose(hydra, overrides)
+    wanted = compose.read(config, overrides)
+    if wanted.settings.sweep.name:
+        raise ConfigError("sweep.name: belongs to a sweep (weft run -m); give a run a name or tags")
+    writer.check_uri(wanted.settings.store)
+    writer.warm(wanted.settings.store)  # its imports run beside torch's
+
+    from weft import api
+    from weft.catalog import catalog
+    from weft.execution import execute
+    from weft.experiment import prepare
+    from weft.folder import Folder
+    from weft.progress import watcher
+
+    console = _console()
+    prepared = prepare(wanted, catalog())
+    tracker = api.track(wanted.settings)
+    watch = watcher(console)
+
+    def task(_: DictConfig) -> Result:
+        folder = Folder(Path(HydraConfig.get().runtime.output_dir))
+        return execute(prepared, folder, tracker, overrides, [watch])
+
+    config.hydra.mode = RunMode.RUN
+    done = run_job(
+        task,
+        config,
+        job_dir_key="hydra.run.dir",
+        job_subdir_key=None,
+        hydra_context=HydraContext(config_loader=hydra.config_loader, callbacks=Callbacks()),
+    )
+    watch.close()
+    return _conclude(console, done.return_value)
+
+
+def _conclude(console: Console, result: Result) -> int:
+    """Print what a run came to; return its exit code."""
+    from rich.markup import escape
+
+    from weft.telemetry.tracker import Status
+
+    if result.status is Status.FINISHED:
+        for name, score in result.scores.items():
+            console.print(f"  {name:<20} {score:.4f}", highlight=False)
+        console.print(f"run {result.run_id}, in {escape(_relative(result.folder))}", highlight=False, soft_wrap=True)
+        return 0
+    if result.status is Status.KILLED:
+        console.print(f"stopped; go on with it: weft resume {escape(_relative(result.folder))}", soft_wrap=True)
+    if isinstance(result.error, WeftError):
+        raise result.error
+    if result.status is Status.KILLED:
+        return 130
+    if result.error is not None:
+        console.print(f"run {result.run_id or '?'} failed, in {escape(_relative(result.folder))}:", soft_wrap=True)
+        raise result.error  # not a user's mistake: the whole traceback
+    return 1
+
+
+@commands.command()
+@click.argument("folder", type=click.Path())
+@click.argument("overrides", nargs=-1)
+def resume(folder: str, overrides: tuple[str, ...]) -> int:
+    """Go on with an interrupted run, from its last checkpoint.
+
+    FOLDER is the run's. epochs=N or steps=N make the run longer.
+    """
+    from weft import api
+    from weft.logs import to_console
+    from weft.progress import watcher
+
+    to_console()
+    console = _console()
+    watch = watcher(console)
+    try:
+        return _conclude(console, api.resume(folder, overrides, lambda run: [watch]))
+    finally:
+        watch.close()
+
+
+@commands.command()
+@click.argument("kind", required=False, type=click.Choice(list(KINDS)))
+def plugins(kind: str | None) -> None:
+    """List what is offered, by whom, and what did not load."""
+    from weft import listing
+    from weft.catalog import catalog
+
+    listing.show(_console(), catalog(), kind)
+
+
+@commands.command()
+@click.option("--uri", help="Store to show: a database that MLflow knows. Default: MLFLOW_TRACKING_URI, or runs/mlflow.db.")
+@click.option("--port", default=5000, show_default=True, type=click.IntRange(1, 65535))
+def ui(uri: str | None, port: int) -> None:
+    """Show the runs in MLflow's page, on this machine only."""
+    import os
+
+    from weft.settings import Settings
+    from weft.telemetry import mlflow, writer
+
+    store = uri or os.environ.get("MLFLOW_TRACKING_URI") or Settings().store
+    writer.check_uri(store)
+    mlflow.serve(store, "127.0.0.1", port, ready=lambda url: click.echo(f"MLflow: {url}  (Ctrl-C ends it)"))
+
+
+def _relative(path: Any) -> str:
+    import os
+
+    near = os.path.relpath(path)
+    return str(path) if near.startswith("..") else near
+
+
+def _console() -> Console:
+    from rich.console import Console
+
+    return Console()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,282 @@
+"""Hydra's part: the groups that plugins offer, the composition of a config, and what Hydra's messages mean for a user."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra._internal.hydra import Hydra
+from hydra._internal.utils import create_config_search_path
+from hydra.core.config_search_path import ConfigSearchPath, SearchPathQuery
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.object_type import ObjectType
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.plugins import Plugins
+from hydra.errors import HydraException, MissingConfigException
+from hydra.plugins.config_source import ConfigLoadError, ConfigResult, ConfigSource
+from hydra.plugins.search_path_plugin import SearchPathPlugin
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
+
+import weft
+from weft import configuration, hydra_guard
+from weft.catalog import catalog
+from weft.configuration import Configuration
+from weft.errors import ConfigError, PluginError, UserError, did_you_mean
+from weft.kinds import KINDS
+
+CONFIG = "config"
+
+
+class PluginSource(ConfigSource):
+    """Serves what the catalog knows as Hydra's config groups. Imports no plugin."""
+
+    @staticmethod
+    def scheme() -> str:
+        return "plugins"
+
+    def available(self) -> bool:
+        return True
+
+    def is_group(self, config_path: str) -> bool:
+        return config_path.strip("/") in ("", *_groups())
+
+    def is_config(self, config_path: str) -> bool:
+        group, _, name = config_path.strip("/").removesuffix(".yaml").rpartition("/")
+        return group in _groups() and name in _names(group)
+
+    def list(self, config_path: str, results_filter: ObjectType | None) -> list[str]:
+        group = config_path.strip("/")
+        if group == "":
+            return [] if results_filter == ObjectType.CONFIG else _groups()
+        return _names(group) if group in _groups() and results_filter != ObjectType.GROUP else []
+
+    def load_config(self, config_path: str) -> ConfigResult:
+        group, _, name = config_path.removesuffix(".yaml").rpartition("/")
+        values: dict[str, Any] = {}
+        package = None
+        if name != "none":
+            try:
+                component = catalog().find(group, name)
+            except PluginError as error:
+                raise ConfigLoadError(str(error)) from error
+            values = {"name": name} | {option.name: _yaml(option.default) for option in component.options}
+            package = f"{group}.{name}" if KINDS[group].several else None
+        return ConfigResult(
+            provider=self.provider,
+            path=f"{self.scheme()}://{config_path}",
+            config=OmegaConf.create(values),
+            header={"package": package},
+        )
+
+
+class PluginSearchPath(SearchPathPlugin):
+    """Puts the plugins behind all YAML: a file of the same name comes first."""
+
+    def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
+        search_path.append("weft", "plugins://")
+
+
+def _groups() -> list[str]:
+    return sorted(name for name, kind in KINDS.items() if kind.chosen)
+
+
+def _names(group: str) -> list[str]:
+    absent = ["none"] if KINDS[group].several or group == "scheduler" else []
+    return sorted([*catalog().names(group), *absent])
+
+
+def _yaml(value: Any) -> Any:
+    return [_yaml(item) for item in value] if isinstance(value, (list, tuple)) else value
+
+
+def own_folder() -> Path:
+    """Return the folder of weft's own config: inside the package when installed from a wheel, beside it in a checkout."""
+    here = Path(weft.__file__).resolve().parent
+    return next(place for place in (here / "conf", here.parent.parent / "conf") if (place / "config.yaml").is_file())
+
+
+@contextlib.contextmanager
+def hydra_app(config_dir: str | None = None) -> Iterator[Hydra]:
+    """Open Hydra on weft's config, on `conf/` of the current folder and on `config_dir`, the last one first.
+
+    Raises:
+        ConfigError: `config_dir` is no folder, or the search path it asks for is not made of folders.
+    """
+    for plugin in (PluginSource, PluginSearchPath):
+        Plugins.instance().register(plugin)
+    own = own_folder()
+    path = create_config_search_path(str(own))
+    places = [(provider, Path(place)) for provider, place in (("user", "conf"), ("command-line", config_dir)) if place]
+    for provider, place in places:
+        if place.is_dir() and place.resolve() != own:
+            path.prepend(provider, f"file://{place.resolve()}", SearchPathQuery(provider="main"))
+        elif provider == "command-line" and not place.is_dir():
+            raise ConfigError(f"--config-dir: {config_dir!r} is not a folder")
+    hydra_guard.refuse_search_path([*(place for _, place in reversed(places)), own], CONFIG)
+    before = GlobalHydra.instance().hydra
+    GlobalHydra.instance().clear()
+    try:
+        yield Hydra.create_main_hydra2("weft", path)
+    finally:
+        GlobalHydra.instance().clear()
+        if before is not None:
+            GlobalHydra.instance().initialize(before)
+
+
+def compose(hydra: Hydra, overrides: Sequence[str], mode: RunMode = RunMode.RUN) -> DictConfig:
+    """Return the composed config, `hydra` included, in which nothing can call code.
+
+    Raises:
+        ConfigError: it can't be composed; or something in it would have Hydra import or call what it names.
+    """
+    hydra_guard.refuse_overrides(overrides)
+    try:
+        config = hydra.compose_config(CONFIG, list(overrides), mode, with_log_configuration=False)
+    except (HydraException, OmegaConfBaseException, YAMLError) as error:
+        raise _explained(error, overrides) from None
+    try:
+        hydra_guard.refuse_code(OmegaConf.to_container(config.hydra, resolve=False))
+    except OmegaConfBaseException as error:
+        raise _explained(error, overrides) from None
+    return config
+
+
+def read(config: DictConfig, given: Sequence[str]) -> Configuration:
+    """Return a composed config, without its `hydra`, as a checked configuration. `given` are the overrides it came from.
+
+    Raises:
+        ConfigError, PluginError: see `configuration.read`; or an interpolation that leads nowhere.
+    """
+    job = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
+    found = checked(_resolved(job))
+    keys = {override.split("=", 1)[0].lstrip("+~") for override in given}
+    return configuration.with_environment(found, keys)
+
+
+def checked(tree: Mapping[str, Any]) -> Configuration:
+    """Return plain values as a checked configuration.
+
+    Raises:
+        ConfigError, PluginError: see `configuration.read`.
+    """
+    return configuration.read(tree, catalog())
+
+
+def _resolved(config: DictConfig) -> dict[str, Any]:
+    try:
+        plain = OmegaConf.to_container(config, resolve=True)
+    except OmegaConfBaseException as error:
+        raise ConfigError(f"{getattr(error, 'full_key', '') or 'config'}: {_first_line(error)}") from None
+    assert isinstance(plain, dict)
+    return {str(key): value for key, value in plain.items()}
+
+
+def configured(overrides: Sequence[str], config_dir: str | None = None) -> tuple[Configuration, Path]:
+    """Compose and check one run; return it with the folder it is to have."""
+    with hydra_app(config_dir) as hydra:
+        config = compose(hydra, overrides)
+        return read(config, overrides), Path(str(OmegaConf.select(config, "hydra.run.dir")))
+
+
+def jobs(config: DictConfig) -> list[list[str]] | None:
+    """Return the overrides of each job that Hydra's own sweeper would run; None where another sweeper decides."""
+    if config.hydra.sweeper._target_ != f"{BasicSweeper.__module__}.{BasicSweeper.__qualname__}":
+        return None
+    params = OmegaConf.to_container(config.hydra.sweeper.params or {}) if config.hydra.sweeper.get("params") else {}
+    assert isinstance(params, dict)
+    arguments = [f"{key!s}={value}" for key, value in params.items()] + list(config.hydra.overrides.task)
+    parsed = OverridesParser.create().parse_overrides(arguments)
+    return [job for batch in BasicSweeper.split_arguments(parsed, None) for job in batch]
+
+
+def check_jobs(hydra: Hydra, overrides: Sequence[str]) -> tuple[DictConfig, list[Configuration]]:
+    """Compose and check every job of a sweep before any of them starts; return the sweep's config and the jobs.
+
+    Raises:
+        ConfigError, PluginError: of the first job that can't be.
+    """
+    config = compose(hydra, overrides, RunMode.MULTIRUN)
+    kept = [override for override in overrides if override.startswith("hydra")]
+    found = []
+    for job in jobs(config) or []:
+        try:
+            found.append(read(compose(hydra, [*kept, *job]), job))
+        except UserError as error:
+            raise type(error)(f"{error}\nin the job {' '.join(job)}") from None
+    return config, found
+
+
+def _explained(error: Exception, overrides: Sequence[str]) -> ConfigError:
+    """Return what Hydra or OmegaConf said, in the terms of what the user typed."""
+    cause = error.__cause__ if isinstance(error.__cause__, OmegaConfBaseException) else error
+    if isinstance(error.__cause__, PluginError):
+        return ConfigError(str(error.__cause__))
+    if isinstance(error, MissingConfigException) and error.missing_cfg_file:
+        return _unknown_choice(error.missing_cfg_file, error.options or ())
+    unknown = re.match(r"Could not override '([^']+)'", str(error))
+    if unknown:
+        return _unknown_key(unknown[1], cause)
+    if isinstance(error, YAMLError):
+        return ConfigError(f"a YAML file can't be read: {error}")
+    if "Ambiguous value for argument" in str(error):
+        override = re.search(r"'(.+)'$", _first_line(error))
+        key, _, value = (override[1] if override else "=").partition("=")
+        return ConfigError(f"{key}: {value!r} is several values: -m sweeps over them, {key}=[{value}] is a list of them")
+    if "Error merging override" in str(error) and isinstance(cause, OmegaConfBaseException):
+        return ConfigError(f"{_first_line(error)[len('Error merging override ') :]}: {_first_line(cause)}")
+    culprit = _unparsable(overrides)
+    return ConfigError(f"{culprit + ': ' if culprit else ''}{_first_line(error)}")
+
+
+def _unknown_choice(file: str, known: Sequence[str]) -> ConfigError:
+    group, _, name = file.removesuffix(".yaml").rpartition("/")
+    if group in KINDS:
+        try:
+            catalog().find(group, name)
+        except PluginError as error:
+            return ConfigError(f"{group}={name}: {error}")
+    there = f"there are {', '.join(known)}" if known else "there are none"
+    return ConfigError(f"{group}={name}: no {group} named {name!r}{did_you_mean(name, known)}; {there}")
+
+
+def _unknown_key(key: str, cause: BaseException | None) -> ConfigError:
+    top, _, rest = key.partition(".")
+    parent = getattr(cause, "parent_node", None)
+    missing = str(getattr(cause, "key", key.rpartition(".")[2]))
+    known = [str(name) for name in parent or ()]
+    if top in KINDS and KINDS[top].chosen and rest:
+        name = rest.partition(".")[0]
+        if KINDS[top].several and missing in (name, top):
+            names = catalog().names(top)
+            if name in names:
+                return ConfigError(f"{key}: {top} {name!r} is not chosen; choose it with {top}=[{name}]")
+            return ConfigError(f"{key}: no {top} named {name!r}{did_you_mean(name, names)}; there are {', '.join(names)}")
+        if missing == top:
+            return ConfigError(
+                f"{key}: no {top} is chosen; choose it with {top}=NAME: there are {', '.join(catalog().names(top))}"
+            )
+    elif not rest:
+        known = [*known, *_groups()]
+    known = sorted({*known} - {"name", "hydra"})
+    there = f"there are {', '.join(known)}" if known else "there are none"
+    return ConfigError(f"{key}: no such key{did_you_mean(missing, known)}; {there}")
+
+
+def _unparsable(overrides: Sequence[str]) -> str:
+    for override in overrides:
+        try:
+            OverridesParser.create().parse_override(override)
+        except HydraException:
+            return override
+    return ""
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().partition("\n")[0]

@@ -1,0 +1,233 @@
+"""One run from start to end, whatever the end: its record, its fit, its test, its files, its true status."""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+import time
+import traceback
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import nn
+
+from weft import __version__, checkpoint, loop, saved
+from weft.callback import Callback
+from weft.configuration import Configuration
+from weft.errors import Interrupted, WeftError
+from weft.folder import Folder
+from weft.keeping import BestWeights, Checkpoints, Interruption
+from weft.run import Run, random_state, restore_random_state, seed_everything
+from weft.telemetry import provenance
+from weft.telemetry.redaction import redact
+from weft.telemetry.tracker import DatasetInput, Opening, Status, Tracker
+
+log = logging.getLogger("weft")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended. `scores` are those of the best epoch, and of the test split with its weights."""
+
+    status: Status
+    run_id: str
+    folder: Path
+    objective: str
+    score: float | None
+    scores: Mapping[str, float]
+    model: nn.Module | None
+    error: BaseException | None = None
+
+
+def execute(
+    run: Run,
+    folder: Folder,
+    tracker: Tracker,
+    overrides: Sequence[str] = (),
+    watching: Sequence[Callback] = (),
+    resume: bool = False,
+) -> Outcome:
+    """Fit and test a prepared run, and record it. Every end is an outcome, also a failed one.
+
+    `watching` are callbacks of whoever started it, such as a progress bar.
+    """
+    checkpoints = Checkpoints(folder.checkpoint)
+    interruption = Interruption(checkpoints)
+    run.observer.tracker = tracker
+    error: BaseException | None = None
+    status = Status.FINISHED
+    try:
+        _open(run, folder, tracker, overrides, resume)
+        with interruption.listening(), run.device.session(), _KeptRandomness(run):
+            if resume and folder.checkpoint.exists():
+                run.load_state_dict(checkpoint.read(folder.checkpoint))
+            else:
+                seed_everything(run.configuration.settings.seed + 1)
+            run.listen(BestWeights(), *watching, checkpoints, interruption)
+            loop.fit(run)
+            scores = _conclude(run, folder)
+        tracker.artifact(folder.model, "model")
+    except Interrupted as interrupted:
+        status, error, scores = Status.KILLED, interrupted, dict(run.scores)
+    except (KeyboardInterrupt, SystemExit) as stop:
+        status, error, scores = Status.KILLED, stop, dict(run.scores)
+    except Exception as failure:
+        status, error, scores = Status.FAILED, failure, dict(run.scores)
+    return _close(run, folder, tracker, status, error, scores)
+
+
+def record_failure(
+    configuration: Configuration, folder: Folder, tracker: Tracker, overrides: Sequence[str], error: Exception
+) -> None:
+    """Record a job that failed before it was a run: its parts could not be built, or don't fit."""
+    folder.write_config(configuration.tree())
+    _begin(configuration, folder, tracker, overrides, None, {})
+    _end(folder, tracker, Status.FAILED, error, {})
+
+
+class _KeptRandomness:
+    """Puts the process's random state back: a run in a notebook leaves the notebook's own as it was."""
+
+    def __init__(self, run: Run):
+        self._device = run.device.device
+
+    def __enter__(self) -> None:
+        self._state = random_state(self._device)
+
+    def __exit__(self, *_: object) -> None:
+        restore_random_state(self._state, self._device)
+
+
+def _open(run: Run, folder: Folder, tracker: Tracker, overrides: Sequence[str], resume: bool) -> None:
+    folder.write_config(run.configuration.tree())
+    data = run.data
+    dataset = DatasetInput(
+        data.name,
+        data.digest,
+        data.source,
+        {**data.sizes(), "inputs": list(data.inputs), "outputs": data.outputs, "task": data.task},
+    )
+    tags = {
+        "weft.dataset_digest": data.digest,
+        "weft.device": str(run.device.device),
+        "weft.threads": str(run.device.threads),
+        "weft.parameters": str(sum(parameter.numel() for parameter in run.model.parameters())),
+        "weft.objective": str(run.objective),
+    }
+    run_id = folder.record().get("run_id") if resume else run.configuration.settings.tracking.run_id
+    _begin(run.configuration, folder, tracker, overrides, dataset, tags, run_id)
+    folder.note(objective=run.objective.key, maximize=run.objective.maximize)
+
+
+def _begin(
+    configuration: Configuration,
+    folder: Folder,
+    tracker: Tracker,
+    overrides: Sequence[str],
+    dataset: DatasetInput | None,
+    tags: Mapping[str, str],
+    run_id: str | None = None,
+) -> None:
+    """Open the run in the tracker, with all that is known of where it comes from."""
+    settings = configuration.settings
+    plugins = sorted({str(part.component.plugin) for part in configuration.every_part()})
+    name = settings.name or f"{configuration.one('model').component.name}-{configuration.one('dataset').component.name}"
+    opening = Opening(
+        name=name,
+        experiment=settings.tracking.experiment,
+        params=configuration.params(),
+        tags={
+            **provenance.tags(),
+            "weft.version": __version__,
+            "weft.folder": str(folder.path),
+            "weft.plugins": ", ".join(plugins),
+            "weft.overrides": " ".join(overrides),
+            **({"weft.sweep": settings.sweep.name} if settings.sweep.name else {}),
+            **tags,
+            **settings.tags,
+        },
+        dataset=dataset,
+        run_id=run_id,
+    )
+    folder.note(
+        status="RUNNING",
+        run_id=run_id,
+        name=name,
+        uri=redact("tracking.uri", settings.store),
+        experiment=settings.tracking.experiment,
+        overrides=list(overrides),
+        started=folder.record().get("started") or time.time(),
+    )
+    tracker.start(opening)
+    # The id is known when the store has answered; a run that is killed before its end is resumed by it.
+    threading.Thread(target=_note_id, args=(folder, tracker), daemon=True).start()
+    environment = folder.path / "environment.json"
+    environment.write_text(json.dumps(provenance.environment(), indent=1))
+    tracker.artifact(environment)
+    tracker.artifact(folder.config)
+
+
+def _note_id(folder: Folder, tracker: Tracker) -> None:
+    try:
+        folder.note(run_id=tracker.run_id)
+    except WeftError:
+        return  # told to the user by the tracker's next verb
+
+
+def _conclude(run: Run, folder: Folder) -> dict[str, float]:
+    """Write the model, go to the best weights, test them; return the scores of the best epoch and of the test."""
+    saved.write(folder.model, run)
+    if run.best.weights:
+        run.model.load_state_dict(run.best.weights)
+    test, train = loop.evaluate(run, "test"), loop.evaluate(run, "train")
+    del train["train/loss"]  # under this name stands the loss on the way
+    best = run.best.scores or run.scores
+    run.log({**{f"best/{name}": score for name, score in best.items()}, **train, **test})
+    run.observer.flush(run)
+    return {**best, **train, **test}
+
+
+def _close(
+    run: Run, folder: Folder, tracker: Tracker, status: Status, error: BaseException | None, scores: dict[str, float]
+) -> Outcome:
+    if error is not None:
+        try:
+            run.observer.flush(run)
+        except WeftError as lost:
+            log.debug("the last values were not recorded: %s", lost)
+    folder.note(epoch=run.epoch, step=run.step, score=run.best.score, best_epoch=run.best.epoch)
+    error = _end(folder, tracker, status, error, scores)
+    return Outcome(
+        status=Status.FAILED if error is not None and status is Status.FINISHED else status,
+        run_id=folder.record().get("run_id") or "",
+        folder=folder.path,
+        objective=str(run.objective),
+        score=run.best.score,
+        scores=scores,
+        model=run.model.eval() if status is Status.FINISHED else None,
+        error=error,
+    )
+
+
+def _end(
+    folder: Folder, tracker: Tracker, status: Status, error: BaseException | None, scores: Mapping[str, float]
+) -> BaseException | None:
+    """End the run in the tracker and in the record; return the first thing that went wrong."""
+    said = {}
+    try:
+        if error is not None and status is Status.FAILED:
+            text = folder.path / "traceback.txt"
+            text.write_text("".join(traceback.format_exception(error)))
+            tracker.artifact(text)
+            said = {"weft.error": f"{type(error).__name__}: {error}"}
+            tracker.tag(said)
+        tracker.end(status)
+        folder.note(run_id=tracker.run_id)
+    except WeftError as lost:
+        error = error or lost
+        said = said or {"weft.error": str(lost)}
+        status = Status.FAILED if status is Status.FINISHED else status
+    folder.note(status=str(status), scores=scores, error=said.get("weft.error"), ended=time.time())
+    return error

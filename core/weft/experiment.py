@@ -1,0 +1,243 @@
+"""A configuration becomes a run: every part built, and held against every other, before anything is written."""
+
+from __future__ import annotations
+
+import contextlib
+import fnmatch
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from weft import objective, saved
+from weft.build import build
+from weft.catalog import Catalog
+from weft.configuration import Configuration, Part, default_part
+from weft.data import SPLITS, Data
+from weft.device import Device
+from weft.errors import ConfigError, did_you_mean
+from weft.options import check
+from weft.regularization import Regularizers
+from weft.run import Run, Unscheduled, random_state, restore_random_state, seed_everything
+from weft.telemetry.observer import Observer
+
+
+def prepare(wanted: Configuration, catalog: Catalog) -> Run:
+    """Build a run that is ready to be fitted. Nothing is written; the process's random state stays as it was.
+
+    Raises:
+        ConfigError: parts that don't fit each other or the data, labels that can't be, a device that isn't there.
+        PluginError: a plugin that can't be imported, or that breaks its kind's contract.
+    """
+    device = Device(wanted.settings)
+    with _own_randomness(device.device):
+        dataset = build(wanted.one("dataset"), catalog, split_seed=wanted.settings.split_seed)
+        data = Data(dataset, wanted.one("dataset").component.name)
+        task = build(default_part("task", data.task, catalog), catalog)
+        wanted = _completed(wanted, task, catalog)
+        _check_tasks(wanted, data.task, catalog)
+        _check_targets(task, data)
+        weights = _class_weights(wanted, data)
+        data.place(device)
+        seed_everything(wanted.settings.seed)
+        model = _model(wanted, data, device, catalog)
+        seed_everything(wanted.settings.seed + 1)  # what follows draws the same numbers whatever the model drew
+        loss = _loss(wanted.one("loss"), data, weights, device, catalog)
+        _try(model, loss, data, device, wanted)
+        regularizers = Regularizers(
+            {part.name: build(part, catalog, model=model, task=data.task, loss=loss) for part in wanted.parts["regularizer"]}
+        )
+        regularizers.attach(model)
+        metrics = {
+            part.name: _placed(build(part, catalog, task=data.task, outputs=data.outputs), device)
+            for part in wanted.parts["metric"]
+        }
+        judged = objective.parse(wanted.settings.objective or task.objective, metrics)
+        total = wanted.settings.steps or wanted.settings.epochs * data.steps(wanted.settings.batch_size)
+        wanted, optimizer = _optimizer(wanted, model, device, catalog)
+        scheduler = Unscheduled()
+        for part in wanted.parts["scheduler"]:
+            scheduler = build(part, catalog, optimizer=optimizer, total_steps=total)
+        return Run(
+            configuration=wanted,
+            device=device,
+            data=data,
+            model=model,
+            loss=loss,
+            optimizer=optimizer,
+            scheduler=scheduler,
+            regularizers=regularizers,
+            metrics=metrics,
+            objective=judged,
+            observer=Observer(wanted.settings.observe),
+            total_steps=total,
+            callbacks={part.name: build(part, catalog) for part in wanted.parts["callback"]},
+        )
+
+
+@contextlib.contextmanager
+def _own_randomness(device: torch.device) -> Iterator[None]:
+    state = random_state(device)
+    try:
+        yield
+    finally:
+        restore_random_state(state, device)
+
+
+def _completed(wanted: Configuration, task: Any, catalog: Catalog) -> Configuration:
+    """Fill in what was left to the dataset's task: its loss and metrics."""
+    if not wanted.parts["loss"]:
+        wanted = wanted.with_parts("loss", (default_part("loss", task.loss, catalog),))
+    if not wanted.parts["metric"]:
+        wanted = wanted.with_parts("metric", tuple(default_part("metric", name, catalog) for name in task.metrics))
+    return wanted
+
+
+def _check_tasks(wanted: Configuration, task: str, catalog: Catalog) -> None:
+    """Refuse a part that says which tasks it serves when this is none of them."""
+    for part in wanted.every_part():
+        if part.component.tasks and task not in part.component.tasks:
+            fitting = [
+                name
+                for name in catalog.names(part.kind)
+                for other in catalog.components[part.kind][name]
+                if not other.tasks or task in other.tasks
+            ]
+            raise ConfigError(
+                f"{part.place}={part.component.name}: serves {' and '.join(part.component.tasks)}, and dataset "
+                f"{wanted.one('dataset').component.name} is {task}; there are {', '.join(fitting)}"
+            )
+
+
+def _check_targets(task: Any, data: Data) -> None:
+    for split in SPLITS:
+        try:
+            task.check(data.outputs, data.splits[split][1])
+        except ValueError as error:
+            raise ConfigError(f"dataset={data.name}: {split}: {error}") from error
+
+
+def _class_weights(wanted: Configuration, data: Data) -> Tensor | None:
+    """Return the weight of each class: as given, or in inverse proportion to its share of the training data."""
+    asked = wanted.settings.class_weights
+    if asked is None:
+        return None
+    targets = data.splits["train"][1]
+    if targets.is_floating_point():
+        raise ConfigError(f"class_weights: dataset {data.name} is {data.task}, it has no classes")
+    if "class_weights" not in wanted.one("loss").component.supplied:
+        raise ConfigError(f"class_weights: loss {wanted.one('loss').component.name} doesn't take them")
+    if asked == "balanced":
+        counts = torch.bincount(targets.flatten(), minlength=data.outputs)
+        return len(targets) / (data.outputs * counts.clamp_min(1))
+    if len(asked) != data.outputs:
+        raise ConfigError(f"class_weights: {len(asked)} weights for {data.outputs} classes of dataset {data.name}")
+    return torch.tensor(asked)
+
+
+def _model(wanted: Configuration, data: Data, device: Device, catalog: Catalog) -> nn.Module:
+    part = wanted.one("model")
+    model = build(part, catalog, **data.supplied)
+    if not isinstance(model, nn.Module):
+        raise ConfigError(f"{part.place}={part.component.name}: made a {type(model).__name__}, not a torch module")
+    source = wanted.settings.init_from
+    if source is not None:
+        try:
+            with saved.located(source, wanted.settings.store) as folder:
+                saved.put(model, saved.read_weights(folder), source)
+        except ConfigError as error:
+            raise ConfigError(f"init_from: {error}") from None
+    return device.adopt(model)
+
+
+def _loss(part: Part, data: Data, weights: Tensor | None, device: Device, catalog: Catalog) -> Any:
+    placed = None if weights is None else device.place(weights)
+    return _placed(build(part, catalog, task=data.task, outputs=data.outputs, class_weights=placed), device)
+
+
+def _placed(part: Any, device: Device) -> Any:
+    """Move what is a module, such as a loss with weights or a metric with counters, to the device."""
+    return part.to(device.device) if isinstance(part, nn.Module) else part
+
+
+@torch.no_grad()
+def _try(model: nn.Module, loss: Any, data: Data, device: Device, wanted: Configuration) -> None:
+    """Put two samples through the model and the loss.
+
+    Raises:
+        ConfigError: they don't fit each other; says what each was given.
+    """
+    inputs, targets = (tensor[:2] for tensor in data.splits["train"])
+    names = f"model {wanted.one('model').component.name}", f"dataset {data.name}"
+    model.eval()
+    try:
+        with device.session(), device.autocast():
+            outputs = model(inputs)
+    except Exception as error:
+        raise ConfigError(
+            f"model={wanted.one('model').component.name}: {names[0]} doesn't fit {names[1]}, whose samples have shape "
+            f"{list(data.inputs)}: {type(error).__name__}: {error}"
+        ) from error
+    shape = list(getattr(outputs, "shape", ()))
+    try:
+        with device.session(), device.autocast():
+            value = loss(outputs, targets)
+            if value.shape != ():
+                raise ValueError(f"it returned shape {list(value.shape)} instead of a scalar")
+    except Exception as error:
+        raise ConfigError(
+            f"loss={wanted.one('loss').component.name}: doesn't fit outputs {shape} of {names[0]} and targets "
+            f"{list(targets.shape)} of {names[1]}: {type(error).__name__}: {error}"
+        ) from error
+
+
+def _optimizer(wanted: Configuration, model: nn.Module, device: Device, catalog: Catalog) -> tuple[Configuration, Any]:
+    """Build the optimizer; return it with the configuration that says which of torch's implementations it uses."""
+    part = wanted.one("optimizer")
+    if not any(parameter.requires_grad for parameter in model.parameters()):
+        raise ConfigError(f"model={wanted.one('model').component.name}: it has no weights to train")
+    params = _parameter_groups(wanted, part, model)
+    for options in _implementations(part, device):
+        chosen = Part(part.place, part.component, options)
+        try:
+            optimizer = build(chosen, catalog, params=params, model=model)
+        except RuntimeError:  # torch's word for "not fused here"; the last one asks for nothing special
+            continue
+        device.check(optimizer, part.component.name)
+        return wanted.with_parts("optimizer", (chosen,)), optimizer
+    raise AssertionError("unreachable: the last implementation asks for nothing")
+
+
+def _implementations(part: Part, device: Device) -> Iterator[Mapping[str, Any]]:
+    """Yield the optimizer's options: fused first where nothing was said about it and torch has it, then as given.
+
+    A fused update differs from the others in the last bits, so the choice is part of the configuration.
+    """
+    if part.options.get("fused", False) is None and not part.options.get("foreach"):
+        yield {**part.options, "fused": True}
+    yield part.options
+
+
+def _parameter_groups(wanted: Configuration, part: Part, model: nn.Module) -> Any:
+    """Return the model's parameters, in groups by the first pattern that a name matches."""
+    named = [(name, parameter) for name, parameter in model.named_parameters() if parameter.requires_grad]
+    groups = []
+    for index, group in enumerate(wanted.settings.parameter_groups):
+        place = f"parameter_groups[{index}]"
+        pattern = group.get("pattern")
+        if not isinstance(pattern, str):
+            raise ConfigError(f"{place}: {{pattern: '*.bias', OPTION: VALUE}} is what a group looks like")
+        matching = [item for item in named if fnmatch.fnmatchcase(item[0], pattern)]
+        if not matching:
+            names = [name for name, _ in model.named_parameters()]
+            raise ConfigError(
+                f"{place}: no parameter left for {pattern!r}{did_you_mean(pattern, names)}; there are {', '.join(names)}"
+            )
+        named = [item for item in named if item not in matching]
+        given = {name: value for name, value in group.items() if name != "pattern"}
+        known = [option for option in part.component.options if option.name in given]
+        values = check(known, given, place, str(part.component))
+        groups.append({"params": [parameter for _, parameter in matching], **values})
+    rest = [parameter for _, parameter in named]
+    return [*groups, *([{"params": rest}] if rest else [])] if groups else rest

@@ -1,0 +1,89 @@
+"""What a run leaves in its folder: its config, its record, its checkpoint, its model.
+
+config.yaml              the whole configuration
+run.json                 the record: status, MLflow's run id, objective, scores
+checkpoint.safetensors   everything that going on needs
+model/                   model.json, best.safetensors, last.safetensors: what `weft.load` reads
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from weft.errors import ConfigError
+
+CONFIG = "config.yaml"
+RECORD = "run.json"
+CHECKPOINT = "checkpoint.safetensors"
+MODEL = "model"
+
+
+class Folder:
+    """One run's folder."""
+
+    def __init__(self, path: Path):
+        self.path = path.absolute()
+        self._noting = threading.Lock()
+
+    @property
+    def config(self) -> Path:
+        return self.path / CONFIG
+
+    @property
+    def checkpoint(self) -> Path:
+        return self.path / CHECKPOINT
+
+    @property
+    def model(self) -> Path:
+        return self.path / MODEL
+
+    def write_config(self, tree: Mapping[str, Any]) -> None:
+        """Write the configuration."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        self.config.write_text(yaml.safe_dump(dict(tree), sort_keys=False, allow_unicode=True))
+
+    def read_config(self) -> dict[str, Any]:
+        """Return the configuration's plain values.
+
+        Raises:
+            ConfigError: this is no run's folder.
+        """
+        try:
+            found = yaml.safe_load(self.config.read_text())
+        except FileNotFoundError:
+            raise ConfigError(f"{self.path}: not the folder of a run: it holds no {CONFIG}") from None
+        except yaml.YAMLError as error:
+            raise ConfigError(f"{self.config}: can't be read: {error}") from None
+        if not isinstance(found, dict):
+            raise ConfigError(f"{self.config}: not the config of a run")
+        return found
+
+    def note(self, **values: Any) -> None:
+        """Add to the record, or change it."""
+        record = self.path / RECORD
+        beside = record.with_suffix(f".{os.getpid()}")
+        with self._noting:
+            beside.write_text(json.dumps({**self.record(), **values}, indent=1))
+            beside.replace(record)
+
+    def record(self) -> dict[str, Any]:
+        """Return the record; empty where there is none."""
+        try:
+            found = json.loads((self.path / RECORD).read_text())
+        except (FileNotFoundError, ValueError):
+            return {}
+        return found if isinstance(found, dict) else {}
+
+
+def runs(sweep: Path) -> Iterator[Folder]:
+    """Yield the folders of a sweep's jobs, in the order of their numbers."""
+    found = [record.parent for record in sweep.glob(f"*/{RECORD}")]
+    for path in sorted(found, key=lambda path: (not path.name.isdigit(), int(path.name) if path.name.isdigit() else 0)):
+        yield Folder(path)

@@ -1,0 +1,74 @@
+"""Everything a plugin can offer.
+
+Name a module under `[project.entry-points.weft]` and implement any of these in it. Each hook is called once, at
+start-up, with `register(factory, name=None, summary=None, **parameters)`. `factory` is a class, a function, or a
+`"module:attribute"` that is imported only when chosen. A factory asks for what it needs by naming it: the names that the
+run supplies stand below; every other parameter is an option, with its own type, default and range.
+"""
+
+from collections.abc import Callable
+
+import pluggy
+
+Register = Callable[..., None]
+
+hookspec = pluggy.HookspecMarker("weft")
+hookimpl = pluggy.HookimplMarker("weft")
+
+
+@hookspec
+def register_models(register: Register) -> None:
+    """Models: torch modules, `forward(inputs) -> outputs`. The run supplies `inputs` (shape of one sample, without the
+    batch), `outputs` (how many), `vocabulary` (number of tokens, or None) and `task`."""
+
+
+@hookspec
+def register_losses(register: Register) -> None:
+    """Losses: called `loss(outputs, targets)`, return a scalar; `tasks` may say which tasks they serve. The run supplies
+    `task`, `outputs` and `class_weights` (a tensor, or None)."""
+
+
+@hookspec
+def register_optimizers(register: Register) -> None:
+    """Optimizers: `step(closure)`, `zero_grad`, `state_dict`, as torch's, which can be registered as they are. The run
+    supplies `params` and `model`."""
+
+
+@hookspec
+def register_regularizers(register: Register) -> None:
+    """Regularizers: any of `attach(model)`, `batch(inputs, targets)`, `penalty(model, outputs)`, `gradients(model)` and
+    `weights(model)`; a plain function of `model` is a penalty. The run supplies `model`, `task` and `loss`."""
+
+
+@hookspec
+def register_datasets(register: Register) -> None:
+    """Datasets: `task`, `inputs`, `outputs`, and `train`, `valid`, `test`, each a pair of tensors (inputs, targets); may
+    have a `vocabulary`. The run supplies `split_seed`."""
+
+
+@hookspec
+def register_tasks(register: Register) -> None:
+    """Tasks: what a dataset asks for. `loss`, `metrics` and `objective` are the defaults; `check(outputs, targets)` raises
+    ValueError for targets that can't be. Chosen by the dataset, not by the user."""
+
+
+@hookspec
+def register_schedulers(register: Register) -> None:
+    """Learning rate schedulers: torch's protocol, stepped after every step. The run supplies `optimizer` and
+    `total_steps`."""
+
+
+@hookspec
+def register_metrics(register: Register) -> None:
+    """Metrics: `update(outputs, targets)`, `compute()`, `reset()`, as torchmetrics'; a plain function of `outputs` and
+    `targets` is averaged over samples. The run supplies `task` and `outputs`."""
+
+
+@hookspec
+def register_activations(register: Register) -> None:
+    """Activations: a module, or a plain function of one tensor."""
+
+
+@hookspec
+def register_callbacks(register: Register) -> None:
+    """Callbacks: any of the six events of `weft.Callback`; may have `state_dict` and `load_state_dict`."""

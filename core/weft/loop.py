@@ -1,0 +1,77 @@
+"""The training loop. What is not here is a plugin.
+
+fit    on_fit_start ─ ( epoch )* ─ on_fit_end
+epoch  on_epoch_start ─ ( step )* ─ evaluate ─ on_epoch_end
+step   change batch ─ optimizer( gradients ) ─ change weights ─ schedule ─ on_step_end
+gradients  zero ─ ( forward ─ loss + penalties ─ backward )* ─ unscale ─ change gradients ─ observe ─ on_gradients
+"""
+
+import torch
+from torch import Tensor
+
+from weft.run import Run
+
+
+def fit(run: Run) -> None:
+    """Train until the run's epochs or steps are done, or a callback says that it is enough."""
+    run.notify("on_fit_start")
+    while not run.done:
+        run.notify("on_epoch_start")
+        train(run)
+        run.scores = evaluate(run, "valid")
+        run.epoch += 1
+        run.notify("on_epoch_end")
+    run.notify("on_fit_end")
+
+
+def train(run: Run) -> None:
+    """One epoch, or what is left of it."""
+    run.model.train()
+    for batch in run.batches():
+        inputs, targets = run.regularizers.batch(*batch)
+        run.device.step(run.optimizer, lambda: gradients(run, inputs, targets))  # noqa: B023 - called before the next batch
+        run.regularizers.weights(run.model)
+        run.scheduler.step()
+        run.step += 1
+        run.notify("on_step_end")
+
+
+def gradients(run: Run, inputs: Tensor, targets: Tensor) -> Tensor:
+    """Leave one batch's true gradients in `.grad`, unscaled and unclipped; return what is minimised.
+
+    The optimizer calls this: LBFGS and its like several times a step.
+    """
+    with torch.enable_grad():
+        run.optimizer.zero_grad()
+        loss: Tensor | float = 0.0
+        for piece, answers, share, last in run.device.split(inputs, targets):
+            with run.device.autocast():
+                outputs = run.forward(piece)
+                terms = {"loss": run.loss(outputs, answers)}
+                if last:
+                    terms |= run.regularizers.penalties(run.model, outputs)
+            terms = run.device.backward(terms, share)
+            loss = terms["loss"] = terms["loss"] + loss if share is not None else terms["loss"]
+        run.device.unscale(run.optimizer)
+        run.regularizers.gradients(run.model)
+        run.observer.observe(run, terms)
+        run.notify("on_gradients")
+        return torch.stack([*terms.values()]).sum() if len(terms) > 1 else terms["loss"]
+
+
+@torch.no_grad()
+def evaluate(run: Run, split: str) -> dict[str, float]:
+    """Return the loss and every metric on a split, as `valid/loss`, `valid/accuracy`, …"""
+    run.model.eval()
+    loss, samples = 0.0, 0
+    for metric in run.metrics.values():
+        metric.reset()
+    for inputs, targets in run.data.every(split):
+        with run.device.autocast():
+            outputs = run.forward(inputs)
+            loss += float(run.loss(outputs, targets)) * len(targets)
+        samples += len(targets)
+        for metric in run.metrics.values():
+            metric.update(outputs, targets)
+    scores = {"loss": loss / samples} | {name: float(metric.compute()) for name, metric in run.metrics.items()}
+    return {f"{split}/{name}": score for name, score in scores.items()}

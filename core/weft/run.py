@@ -1,0 +1,185 @@
+"""The state of one run: its parts, its counters, its scores. The loop moves it; callbacks read it."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from weft.callback import EVENTS, Callback
+from weft.configuration import Configuration
+from weft.data import Data, Pair
+from weft.device import Device
+from weft.objective import Objective
+from weft.regularization import Regularizers
+from weft.telemetry.observer import Observer
+
+
+class Unscheduled:
+    """The scheduler of a run that has none: the learning rate stays."""
+
+    def step(self) -> None:
+        pass
+
+    def state_dict(self) -> dict[str, Any]:
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        pass
+
+
+@dataclass
+class Best:
+    """The best epoch so far: its score, where it was, and the scores and weights of that moment."""
+
+    score: float | None = None
+    epoch: int = 0
+    step: int = 0
+    scores: dict[str, float] = field(default_factory=dict)
+    weights: dict[str, Tensor] = field(default_factory=dict)
+
+
+@dataclass
+class Run:
+    """One run. `model` is the raw module (names, state, gradients); `forward` is what is called in its place.
+
+    `total_steps` is where it ends at the latest; setting `stopping` ends it after the epoch.
+    """
+
+    configuration: Configuration
+    device: Device
+    data: Data
+    model: nn.Module
+    loss: Callable[..., Tensor]
+    optimizer: Any
+    scheduler: Any
+    regularizers: Regularizers
+    metrics: dict[str, Any]
+    objective: Objective
+    observer: Observer
+    total_steps: int
+    callbacks: Mapping[str, Callback] = field(default_factory=dict)
+
+    epoch: int = 0
+    step: int = 0
+    stopping: bool = False
+    scores: dict[str, float] = field(default_factory=dict)
+    best: Best = field(default_factory=Best)
+
+    def __post_init__(self) -> None:
+        self.forward = self.device.wrap(self.model)
+        self.listen()
+
+    def listen(self, *others: Callback) -> None:
+        """Have the events told to the observer, the configured callbacks and these others, in that order. An event that
+        one doesn't override costs nothing."""
+        everyone = [self.observer, *self.callbacks.values(), *others]
+        self._listeners: dict[str, list[Callable[[Run], None]]] = {
+            event: [
+                getattr(listener, event)
+                for listener in everyone
+                if getattr(type(listener), event) is not getattr(Callback, event)
+            ]
+            for event in EVENTS
+        }
+
+    def notify(self, event: str) -> None:
+        """Tell everyone who listens, in order."""
+        for listener in self._listeners[event]:
+            listener(self)
+
+    @property
+    def steps_per_epoch(self) -> int:
+        return self.data.steps(self.configuration.settings.batch_size)
+
+    @property
+    def done(self) -> bool:
+        return self.stopping or self.step >= self.total_steps
+
+    def batches(self) -> Iterator[Pair]:
+        """Yield what is left of this epoch's batches, up to the run's last step."""
+        settings = self.configuration.settings
+        start = self.step - self.epoch * self.steps_per_epoch
+        batches = self.data.batches(settings.batch_size, settings.seed, self.epoch, start)
+        return islice(batches, self.total_steps - self.step)
+
+    def log(self, values: Mapping[str, float | Tensor]) -> None:
+        """Record values at this step. Tensors of one element stay on the device until they are flushed."""
+        self.observer.stage(self.step, values)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return everything that going on exactly needs."""
+        return {
+            "epoch": self.epoch,
+            "step": self.step,
+            "stopping": self.stopping,
+            "scores": self.scores,
+            "best": vars(self.best),
+            "parts": {name: part.state_dict() for name, part in self._stateful().items()},
+            "random": random_state(self.device.device),
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go back to where `state_dict` was called."""
+        self.epoch, self.step, self.stopping = state["epoch"], state["step"], state["stopping"]
+        self.scores = dict(state["scores"])
+        self.best = Best(**state["best"])
+        for name, part in self._stateful().items():
+            part.load_state_dict(state["parts"][name])
+        restore_random_state(state["random"], self.device.device)
+
+    def _stateful(self) -> dict[str, Any]:
+        """Return the parts that have a state, by a name that stays the same."""
+        parts = {
+            "model": self.model,
+            "loss": self.loss,
+            "optimizer": self.optimizer,
+            "scheduler": self.scheduler,
+            "device": self.device,
+            "observer": self.observer,
+            **{f"regularizer.{name}": part for name, part in self.regularizers.parts.items()},
+            **{f"callback.{name}": callback for name, callback in self.callbacks.items()},
+        }
+        return {name: part for name, part in parts.items() if hasattr(part, "state_dict")}
+
+
+def seed_everything(seed: int) -> None:
+    """Seed Python's, NumPy's and torch's generators."""
+    random.seed(seed)
+    np.random.seed(seed)
+    torch.manual_seed(seed)
+
+
+def random_state(device: torch.device) -> dict[str, Any]:
+    """Return the state of every generator that a part may draw from."""
+    version, internal, gauss = random.getstate()
+    numpy: Any = np.random.get_state(legacy=False)
+    state: dict[str, Any] = {
+        "python": [version, list(internal), gauss],
+        "numpy": {**numpy, "state": {**numpy["state"], "key": torch.from_numpy(numpy["state"]["key"].astype(np.int64))}},
+        "torch": torch.get_rng_state(),
+    }
+    if device.type == "cuda":
+        state["cuda"] = torch.cuda.get_rng_state(device)
+    elif device.type == "mps":
+        state["mps"] = torch.mps.get_rng_state()
+    return state
+
+
+def restore_random_state(state: Mapping[str, Any], device: torch.device) -> None:
+    """Put every generator back."""
+    version, internal, gauss = state["python"]
+    random.setstate((version, tuple(internal), gauss))
+    keys = state["numpy"]["state"]["key"].numpy().astype(np.uint32)
+    np.random.set_state({**state["numpy"], "state": {**state["numpy"]["state"], "key": keys}})
+    torch.set_rng_state(state["torch"])
+    if device.type == "cuda" and "cuda" in state:
+        torch.cuda.set_rng_state(state["cuda"], device)
+    elif device.type == "mps" and "mps" in state:
+        torch.mps.set_rng_state(state["mps"])

@@ -1,0 +1,106 @@
+"""What is no plugin's: the top of the config, as typed as a component's options. `conf/config.yaml` holds the defaults."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, is_dataclass
+from typing import Annotated, Any, Literal, get_type_hints
+
+from weft.options import Option
+from weft.parameters import Range
+from weft.typed import from_annotation
+
+_Count = Range(1, 2**31)
+
+
+@dataclass(frozen=True)
+class Observe:
+    """What is recorded on the way."""
+
+    every: Annotated[int, _Count, "steps from one record of loss, gradients, weights and updates to the next"] = 50
+    gradients: Annotated[bool, "record statistics of gradients, weights and updates"] = True
+    series: Annotated[int, _Count, "series a statistic at most; above that, parameters are taken together by module"] = 64
+
+
+@dataclass(frozen=True)
+class Tracking:
+    """Where it is recorded."""
+
+    uri: Annotated[str | None, "MLflow store or server; null is sqlite:///RUNS/mlflow.db"] = None
+    experiment: Annotated[str, "MLflow experiment"] = "weft"
+    run_id: Annotated[str | None, "MLflow run to go on in; null makes one"] = None
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """What the jobs of a multirun have in common."""
+
+    name: Annotated[str | None, "tag weft.sweep of every job, and its folder; null is the date and time"] = None
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The top of the config."""
+
+    seed: Annotated[int, Range(0, 2**32 - 1), "of initial weights, order of samples, dropout"] = 0
+    split_seed: Annotated[int, Range(0, 2**32 - 1), "of the split into train, valid and test"] = 0
+    epochs: Annotated[int, _Count, "passes over the training data"] = 20
+    steps: Annotated[int | None, _Count, "updates of the weights; when given, it ends the run instead of epochs"] = None
+    batch_size: Annotated[int, _Count, "samples an update"] = 64
+    accumulate: Annotated[int, _Count, "pieces that a batch is split into, one after the other, to save memory"] = 1
+    device: Annotated[str, "auto, cpu, cuda, cuda:N or mps"] = "auto"
+    precision: Annotated[Literal["fp64", "fp32", "bf16", "fp16"], "of the arithmetic; bf16 and fp16 are mixed"] = "fp32"
+    compile: Annotated[bool, "torch.compile the model"] = False
+    deterministic: Annotated[bool, "only operations that give the same bits every time"] = False
+    threads: Annotated[int | None, Range(1, 4096), "CPU threads; null is one for a small model, else all"] = None
+    objective: Annotated[str | None, "such as valid/loss or max:valid/accuracy; null is the task's own"] = None
+    class_weights: Annotated[Literal["balanced"] | list[float] | None, Range(0, 1e9), "weight of each class"] = None
+    parameter_groups: Annotated[list[dict[str, str | float | bool]], "[{pattern: '*.bias', OPTION: VALUE}, …]"] = field(
+        default_factory=list
+    )
+    init_from: Annotated[str | None, "run (id or folder) whose weights to start from"] = None
+    name: Annotated[str | None, "of the run; null is model and dataset"] = None
+    tags: Annotated[dict[str, str], "MLflow tags"] = field(default_factory=dict)
+    runs: Annotated[str, "folder that all output goes to"] = "runs"
+    observe: Observe = field(default_factory=Observe)
+    tracking: Tracking = field(default_factory=Tracking)
+    sweep: Sweep = field(default_factory=Sweep)
+
+    @property
+    def store(self) -> str:
+        """Where runs are recorded: the tracking URI, or the database in the output folder."""
+        return self.tracking.uri or f"sqlite:///{self.runs}/mlflow.db"
+
+
+def options(group: Any = Settings) -> list[Option]:
+    """Return the options of `Settings`, or of one of its groups."""
+    hints = get_type_hints(group, include_extras=True)
+    default = group()
+    return [
+        Option(item.name, from_annotation(hints[item.name]), getattr(default, item.name), _help(hints[item.name]))
+        for item in fields(group)
+        if not is_dataclass(hints[item.name])
+    ]
+
+
+def groups() -> dict[str, Any]:
+    """Return the groups inside `Settings`, by name: observe, tracking, sweep."""
+    return {name: hint for name, hint in get_type_hints(Settings, include_extras=True).items() if is_dataclass(hint)}
+
+
+def tree(settings: Any) -> dict[str, Any]:
+    """Return settings as nested plain values."""
+    return {
+        item.name: tree(value) if is_dataclass(value := getattr(settings, item.name)) else _plain(value)
+        for item in fields(settings)
+    }
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return {key: _plain(item) for key, item in value.items()} if isinstance(value, Mapping) else value
+
+
+def _help(annotation: Any) -> str:
+    return next(mark for mark in annotation.__metadata__ if isinstance(mark, str))

@@ -1,0 +1,1 @@
+"""Sweeps: one configuration after another, and what they come to."""

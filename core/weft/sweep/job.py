@@ -1,0 +1,62 @@
+"""One job of a sweep, as Hydra's launchers call it: in this process or in another."""
+
+from __future__ import annotations
+
+import logging
+import shlex
+import signal
+from pathlib import Path
+
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig
+
+from weft import api, compose
+from weft.catalog import catalog
+from weft.errors import UserError
+from weft.execution import execute, record_failure
+from weft.experiment import prepare
+from weft.folder import Folder
+from weft.telemetry.tracker import Status
+
+log = logging.getLogger("weft")
+
+
+def job(config: DictConfig) -> float:
+    """Execute one job and return its objective, for the sweeper; NaN when it failed.
+
+    A failure is said and recorded here, and not raised: Hydra would end the sweep with the first one.
+    """
+    hydra = HydraConfig.get()
+    overrides = list(hydra.overrides.task)
+    wanted = compose.read(config, overrides)
+    folder = Folder(Path(hydra.runtime.output_dir))
+    tracker = api.track(wanted.settings)
+    title = f"#{hydra.job.num} {' '.join(shown for shown in overrides if not shown.startswith('sweep.name='))}"
+    try:
+        run = prepare(wanted, catalog())
+    except Exception as error:
+        record_failure(wanted, folder, tracker, overrides, error)
+        _report(title, overrides, error)
+        return float("nan")
+    result = execute(run, folder, tracker, overrides)
+    if result.status is Status.KILLED:
+        log.warning("%s: stopped; go on with it: weft resume %s", title, folder.path)
+        signal.raise_signal(signal.SIGINT)  # the sweep was told to stop, not this job alone
+    if result.error is not None:
+        _report(title, overrides, result.error)
+        return float("nan")
+    log.info("%s: %s %.5g", title, run.objective.key, result.score if result.score is not None else float("nan"))
+    return float("nan") if result.score is None else result.score
+
+
+def _report(title: str, overrides: list[str], error: BaseException) -> None:
+    """Say at once what failed, and how to see it again."""
+    expected = isinstance(error, UserError)
+    log.error(
+        "%s: FAILED: %s",
+        title,
+        error if expected else f"{type(error).__name__}: {error}",
+        exc_info=not expected and error,
+    )
+    kept = [override for override in overrides if not override.startswith("sweep.name=")]
+    log.error("   repeat it: weft run %s", shlex.join(kept))

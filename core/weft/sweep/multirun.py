@@ -1,0 +1,56 @@
+"""A sweep: every job checked, then handed to Hydra's sweeper and launcher, then the leaderboard."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+
+from hydra._internal.hydra import Hydra
+from omegaconf import OmegaConf
+from rich.console import Console
+from rich.markup import escape
+
+from weft import compose
+from weft.errors import ConfigError
+from weft.sweep import leaderboard
+from weft.sweep.job import job
+from weft.telemetry import writer
+
+
+def run(hydra: Hydra, overrides: Sequence[str], console: Console) -> int:
+    """Run all jobs; return the exit code: 0 when every one of them finished.
+
+    Raises:
+        ConfigError: of the first job that can't be, before any starts; or a sweep of that name is there already.
+    """
+    if os.environ.get("MLFLOW_RUN_ID"):
+        raise ConfigError("MLFLOW_RUN_ID: names one run, and a sweep makes many; unset it")
+    named = any(override.partition("=")[0].lstrip("+") == "sweep.name" for override in overrides)
+    given = list(overrides)
+    if not named:
+        given.append(f"sweep.name={datetime.now():%Y-%m-%d_%H-%M-%S-%f}")
+    config, jobs = compose.check_jobs(hydra, given)
+    for wanted in jobs:
+        writer.check_uri(wanted.settings.store)
+    folder = Path(str(OmegaConf.select(config, "hydra.sweep.dir")))
+    if folder.exists() and any(folder.iterdir()):
+        raise ConfigError(f"sweep.name: {folder} is there already, and would be overwritten; choose another name")
+    hydra.multirun(compose.CONFIG, job, [*given, "hydra.mode=MULTIRUN"])
+    code = report(folder, console, len(jobs))
+    console.print("look further: weft ui", highlight=False)
+    return code
+
+
+def report(folder: Path, console: Console, expected: int = 0) -> int:
+    """Print the leaderboard of a sweep; return the exit code."""
+    found = leaderboard.entries(folder)
+    failed = [entry for entry in found if entry.status != "FINISHED"]
+    console.print()
+    console.print(leaderboard.table(found))
+    for entry in failed:
+        console.print(f"[red]{entry.status}[/] {escape(str(entry.folder))}: {escape(entry.error or '')}", soft_wrap=True)
+    if len(found) < expected:
+        console.print(f"{expected - len(found)} jobs left no record")
+    return 0 if not failed and len(found) >= expected else 1

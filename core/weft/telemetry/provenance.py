@@ -1,0 +1,91 @@
+"""What a run records of where it comes from: who, what program, what commit, on what machine, with what packages."""
+
+import getpass
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from weft.telemetry.redaction import redact
+
+_GIT_SECONDS = 5
+
+
+def tags(folder: Path | None = None) -> dict[str, str]:
+    """Return MLflow's tags of origin. Those of git are of the repository that `folder` (else the current one) is in."""
+    program = sys.argv[0] if sys.argv and os.path.exists(sys.argv[0]) else sys.executable
+    found = {"mlflow.source.name": program, "mlflow.source.type": "LOCAL", **_git_tags(folder or Path.cwd())}
+    try:
+        found["mlflow.user"] = getpass.getuser()
+    except (KeyError, OSError):  # a container's user may have no name
+        found["mlflow.user"] = str(os.getuid())
+    return {key: redact(key, value) for key, value in found.items()}
+
+
+def environment() -> dict[str, Any]:
+    """Return what the run executes on. Of torch, what it has already loaded and started: looking starts nothing."""
+    return {
+        "python": sys.version,
+        "executable": sys.executable,
+        "platform": platform.platform(),
+        "machine": platform.machine(),
+        "cpus": os.cpu_count(),
+        "torch": _torch(),
+        "distributions": _distributions(),
+    }
+
+
+def _git_tags(folder: Path) -> dict[str, str]:
+    commit = _git(folder, "rev-parse", "--verify", "HEAD")
+    if not commit:
+        return {}
+    found = {"mlflow.source.git.commit": commit}
+    branch = _git(folder, "branch", "--show-current")
+    if branch:
+        found["mlflow.source.git.branch"] = branch
+    url = _git(folder, "config", "--get", "remote.origin.url")
+    if url:
+        found["mlflow.source.git.repoURL"] = url
+    changes = _git(folder, "status", "--porcelain")
+    if changes is not None:
+        found["weft.git.dirty"] = "true" if changes else "false"
+    return found
+
+
+def _git(folder: Path, *arguments: str) -> str | None:
+    """Return what git says, or None where there is no git, no repository, or no answer in time."""
+    # A repository's own config may name a program for git to run, and looking takes no lock from the user's own git.
+    command = ["git", "-c", "core.fsmonitor=false", "-C", str(folder), *arguments]
+    quiet = {**os.environ, "GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0"}
+    try:
+        done = subprocess.run(command, capture_output=True, timeout=_GIT_SECONDS, env=quiet, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.decode(errors="replace").strip() if done.returncode == 0 else None
+
+
+def _torch() -> Mapping[str, Any] | None:
+    torch = sys.modules.get("torch")
+    if torch is None:
+        return None
+    cuda = torch.cuda
+    return {
+        "version": str(torch.__version__),
+        "cuda": torch.version.cuda,
+        "threads": torch.get_num_threads(),
+        # Naming them starts CUDA on each: half a gigabyte that a run on the CPU never asked for.
+        "devices": [cuda.get_device_name(index) for index in range(cuda.device_count())] if cuda.is_initialized() else [],
+    }
+
+
+def _distributions() -> dict[str, str]:
+    found: dict[str, str] = {}
+    for distribution in metadata.distributions():
+        name = distribution.metadata["Name"]
+        if name:  # a half-removed package has none
+            found.setdefault(name, distribution.version)  # the first on the path is the one that is imported
+    return dict(sorted(found.items(), key=lambda item: item[0].lower()))

@@ -1,0 +1,48 @@
+"""Takes secrets out of what a run says of itself, before it leaves the process."""
+
+import re
+
+REDACTED = "[redacted]"
+
+_SECRET_WORDS = frozenset(
+    ["token", "secret", "secrets", "password", "passwords", "passwd", "credential", "credentials", "auth", "apikey", "apikeys"]
+)
+_WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|[0-9]+")
+_ASSIGNMENT = re.compile(r"([\w.\-]+)(\s*=\s*)(\"[^\"]*\"|'[^']*'|[^\s&]+)")
+_USER_AND_PASSWORD = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]*://)[^\s/@]*:[^\s/]*@")
+_HTTP_USER = re.compile(r"(https?://)[^\s/@:]+@", re.IGNORECASE)
+_TOKENS = re.compile(
+    r"(?<![A-Za-z0-9])(?:"
+    r"gh[opsur]_[A-Za-z0-9]{16,}"
+    r"|github_pat_[A-Za-z0-9_]{16,}"
+    r"|glpat-[A-Za-z0-9_\-]{16,}"
+    r"|sk-(?=[A-Za-z_\-]*[0-9])[A-Za-z0-9_\-]{16,}"  # a digit among them: a name with dashes is no key
+    r"|A[KS]IA[A-Z0-9]{16}"
+    r"|hf_[A-Za-z0-9]{16,}"
+    r"|xox[a-z]-[A-Za-z0-9\-]{8,}"
+    r"|eyJ[A-Za-z0-9_\-]{8,}\.[A-Za-z0-9_\-]{8,}\.[A-Za-z0-9_\-]+"
+    r")"
+)
+
+
+def redact(key: str, value: str) -> str:
+    """Return the value with what is secret in it replaced: all of it when its key says so, else passwords in URLs,
+    `password=…` and tokens of a known shape."""
+    if not value or is_secret(key):
+        return REDACTED if value else value
+    value = _USER_AND_PASSWORD.sub(rf"\1{REDACTED}@", value)
+    value = _HTTP_USER.sub(rf"\1{REDACTED}@", value)
+    value = _ASSIGNMENT.sub(_without_secret, value)
+    return _TOKENS.sub(REDACTED, value)
+
+
+def is_secret(key: str) -> bool:
+    """Whether a dotted, underscored or camel-case key names a secret: `api_key` and `hub.authToken`, but no `author`."""
+    words = [word.lower() for word in _WORD.findall(key)]
+    pairs = [first + second for first, second in zip(words, words[1:], strict=False)]
+    return not _SECRET_WORDS.isdisjoint([*words, *pairs])
+
+
+def _without_secret(match: re.Match[str]) -> str:
+    name, sign, _ = match.groups()
+    return f"{name}{sign}{REDACTED}" if is_secret(name) else match[0]

@@ -1,0 +1,121 @@
+"""A tracker: where a run's settings, numbers and files go, in five verbs; and its twin in memory, for tests.
+
+Nothing above this file knows what stands behind a tracker. Values are numbers by the time they come here.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+
+class Status(StrEnum):
+    """How a run ended, in MLflow's words."""
+
+    FINISHED = "FINISHED"
+    FAILED = "FAILED"
+    KILLED = "KILLED"
+
+
+class Point(NamedTuple):
+    """One value of one series. `timestamp` is in milliseconds since 1970; a value may be NaN or infinite."""
+
+    key: str
+    value: float
+    step: int
+    timestamp: int
+
+
+@dataclass(frozen=True)
+class DatasetInput:
+    """The data a run was given, as MLflow shows it: `profile` holds what is worth reading, such as the split sizes."""
+
+    name: str
+    digest: str
+    source: str
+    profile: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Opening:
+    """What a run says of itself before its first step. With `run_id` it goes on in that run, whose params stay."""
+
+    name: str
+    experiment: str
+    params: Mapping[str, str] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)
+    dataset: DatasetInput | None = None
+    run_id: str | None = None
+
+
+class Tracker(Protocol):
+    """Takes what one run reports, in the order: start, any of log, tag and artifact, end."""
+
+    @property
+    def run_id(self) -> str:
+        """The store's name for this run; waits until the store has given it."""
+        ...
+
+    def start(self, opening: Opening) -> None:
+        """Open the run. Returns before the store has answered."""
+        ...
+
+    def log(self, points: Sequence[Point]) -> None:
+        """Take these points. Returns at once.
+
+        Raises:
+            TrackingError: an earlier message was refused.
+        """
+        ...
+
+    def tag(self, tags: Mapping[str, str]) -> None:
+        """Set tags; a later value replaces an earlier one."""
+        ...
+
+    def artifact(self, path: Path, folder: str = "") -> None:
+        """Keep a file, or all files of a folder, under `folder` of the run. It must stay until `end` returns."""
+        ...
+
+    def end(self, status: Status) -> None:
+        """Close the run, and wait until everything is stored.
+
+        Raises:
+            TrackingError: something was not stored; the message says what.
+        """
+        ...
+
+
+class MemoryTracker:
+    """Keeps everything in lists, for tests and for runs that want no store."""
+
+    def __init__(self) -> None:
+        self.opening: Opening | None = None
+        self.points: list[Point] = []
+        self.tags: dict[str, str] = {}
+        self.artifacts: list[tuple[str, Path]] = []
+        self.status: Status | None = None
+
+    @property
+    def run_id(self) -> str:
+        return "memory"
+
+    def start(self, opening: Opening) -> None:
+        self.opening = opening
+        self.tags.update(opening.tags)
+
+    def log(self, points: Sequence[Point]) -> None:
+        self.points.extend(points)
+
+    def tag(self, tags: Mapping[str, str]) -> None:
+        self.tags.update(tags)
+
+    def artifact(self, path: Path, folder: str = "") -> None:
+        self.artifacts.append((folder, path))
+
+    def end(self, status: Status) -> None:
+        self.status = status
+
+    def series(self, key: str) -> list[tuple[int, float]]:
+        """Return one series as (step, value) pairs, in the order they came."""
+        return [(point.step, point.value) for point in self.points if point.key == key]
