@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     from weft.api import Result as Result
     from weft.api import load as load
     from weft.api import run as run
-    from weft.run import Run as Run
+    from weft.state import Run as Run
 
 __version__ = "0.1.0"
 
-_LAZY = {"Result": "weft.api", "load": "weft.api", "run": "weft.api", "Run": "weft.run"}
+_LAZY = {"Result": "weft.api", "load": "weft.api", "run": "weft.api", "Run": "weft.state"}
 
 
 def __getattr__(name: str) -> Any:

@@ -16,8 +16,8 @@ from weft.errors import ConfigError
 from weft.execution import Outcome, execute
 from weft.experiment import prepare
 from weft.folder import Folder
-from weft.run import Run
 from weft.settings import Settings
+from weft.state import Run
 from weft.telemetry import writer
 from weft.telemetry.tracker import Tracker
 

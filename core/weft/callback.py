@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from weft.errors import did_you_mean
 
 if TYPE_CHECKING:
-    from weft.run import Run
+    from weft.state import Run
 
 EVENTS = ("on_fit_start", "on_epoch_start", "on_gradients", "on_step_end", "on_epoch_end", "on_fit_end")
 

@@ -220,7 +220,8 @@ def _relative(path: Any) -> str:
 def _console() -> Console:
     from rich.console import Console
 
-    return Console()
+    console = Console()
+    return console if console.is_terminal else Console(width=160)  # a file or a pipe has room for a table
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from weft.configuration import Configuration
 from weft.errors import Interrupted, WeftError
 from weft.folder import Folder
 from weft.keeping import BestWeights, Checkpoints, Interruption
-from weft.run import Run, random_state, restore_random_state, seed_everything
+from weft.state import Run, random_state, restore_random_state, seed_everything
 from weft.telemetry import provenance
 from weft.telemetry.redaction import redact
 from weft.telemetry.tracker import DatasetInput, Opening, Status, Tracker

@@ -19,7 +19,7 @@ from weft.device import Device
 from weft.errors import ConfigError, did_you_mean
 from weft.options import check
 from weft.regularization import Regularizers
-from weft.run import Run, Unscheduled, random_state, restore_random_state, seed_everything
+from weft.state import Run, Unscheduled, random_state, restore_random_state, seed_everything
 from weft.telemetry.observer import Observer
 
 
@@ -46,7 +46,10 @@ def prepare(wanted: Configuration, catalog: Catalog) -> Run:
         loss = _loss(wanted.one("loss"), data, weights, device, catalog)
         _try(model, loss, data, device, wanted)
         regularizers = Regularizers(
-            {part.name: build(part, catalog, model=model, task=data.task, loss=loss) for part in wanted.parts["regularizer"]}
+            {
+                part.name: build(part, catalog, model=model, task=data.task, loss=loss, outputs=data.outputs)
+                for part in wanted.parts["regularizer"]
+            }
         )
         regularizers.attach(model)
         metrics = {

@@ -13,7 +13,7 @@ from types import FrameType
 from weft import checkpoint
 from weft.callback import Callback
 from weft.errors import Interrupted
-from weft.run import Best, Run
+from weft.state import Best, Run
 
 _SHARE = 0.05
 """Of the time that a run may spend on checkpoints."""

@@ -35,7 +35,7 @@ def overview(catalog: Catalog) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in ("kind", "name", "distribution", "version"):
         table.add_column(column, no_wrap=True)
-    table.add_column("summary")
+    table.add_column("summary", no_wrap=True, overflow="ellipsis")
     for kind in KINDS:
         for name in catalog.names(kind):
             for component in catalog.components[kind][name]:

@@ -9,7 +9,7 @@ gradients  zero ─ ( forward ─ loss + penalties ─ backward )* ─ unscale �
 import torch
 from torch import Tensor
 
-from weft.run import Run
+from weft.state import Run
 
 
 def fit(run: Run) -> None:

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from weft.callback import Callback
-from weft.run import Run
+from weft.state import Run
 
 log = logging.getLogger("weft")
 

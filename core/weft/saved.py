@@ -20,7 +20,7 @@ from weft.catalog import catalog
 from weft.checkpoint import write_atomically
 from weft.errors import ConfigError
 from weft.folder import MODEL
-from weft.run import Run
+from weft.state import Run
 
 DESCRIPTION = "model.json"
 WEIGHTS = ("best", "last")

@@ -13,7 +13,7 @@ from weft import catalog as catalog_module
 from weft import configuration
 from weft.catalog import catalog
 from weft.experiment import prepare
-from weft.run import Run, seed_everything
+from weft.state import Run, seed_everything
 from weft.telemetry.tracker import MemoryTracker
 
 MakeRun = Callable[..., Run]

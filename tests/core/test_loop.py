@@ -8,7 +8,7 @@ import torch
 from tests.core.conftest import MakeRun
 from weft import Callback, loop
 from weft.errors import NonFiniteError
-from weft.run import Run, seed_everything
+from weft.state import Run, seed_everything
 
 
 class Diary(Callback):

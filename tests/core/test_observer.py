@@ -8,7 +8,7 @@ from torch import nn
 
 from tests.core.conftest import MakeRun
 from weft import Callback, loop
-from weft.run import Run
+from weft.state import Run
 from weft.telemetry.observer import _together
 from weft.telemetry.tracker import MemoryTracker
 

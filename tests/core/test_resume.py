@@ -12,7 +12,7 @@ from tests.core.conftest import MakeRun
 from tests.core.test_checkpoint import same
 from weft import Callback, checkpoint, loop
 from weft.keeping import BestWeights
-from weft.run import Run
+from weft.state import Run
 
 
 class Cut(Exception):

@@ -22,7 +22,7 @@ from weft.settings import Observe
 from weft.telemetry.tracker import MemoryTracker, Point, Tracker
 
 if TYPE_CHECKING:
-    from weft.run import Run
+    from weft.state import Run
 
 _FLUSH_SECONDS = 0.5
 _FLUSH_ROWS = 256

@@ -1,6 +1,7 @@
 """Takes secrets out of what a run says of itself, before it leaves the process."""
 
 import re
+from itertools import pairwise
 
 REDACTED = "[redacted]"
 
@@ -39,7 +40,7 @@ def redact(key: str, value: str) -> str:
 def is_secret(key: str) -> bool:
     """Whether a dotted, underscored or camel-case key names a secret: `api_key` and `hub.authToken`, but no `author`."""
     words = [word.lower() for word in _WORD.findall(key)]
-    pairs = [first + second for first, second in zip(words, words[1:], strict=False)]
+    pairs = [first + second for first, second in pairwise(words)]
     return not _SECRET_WORDS.isdisjoint([*words, *pairs])
 
 

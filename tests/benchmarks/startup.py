@@ -1,0 +1,111 @@
+"""How long commands take to start, and what they weigh; a one-epoch run, split by phase."""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+COMMANDS = {
+    "weft --help": ["--help"],
+    "weft plugins": ["plugins"],
+    "weft run --help": ["run", "--help"],
+    "weft run --cfg job": ["run", "--cfg", "job"],
+}
+TARGETS = {"weft plugins": 1.0}
+
+_WEIGHED = """
+import json, resource, sys, time
+start = time.perf_counter()
+from weft.cli import commands
+try:
+    commands.main({arguments!r}, standalone_mode=False)
+except SystemExit:
+    pass
+usage = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024 if sys.platform == "linux" else 1024**2)
+print(json.dumps([time.perf_counter() - start, usage, "torch" in sys.modules]), file=sys.stderr)
+"""
+
+_PHASES = """
+import json, resource, sys, time
+marks = [("start", time.perf_counter())]
+def mark(name): marks.append((name, time.perf_counter()))
+from weft import compose
+overrides = ["epochs=1", "model=mlp"]
+wanted, folder = compose.configured(overrides)
+mark("compose")
+from weft.telemetry import writer
+writer.warm(wanted.settings.store)
+import torch
+mark("import torch")
+from weft.api import track
+from weft.catalog import catalog
+from weft.execution import execute
+from weft.experiment import prepare
+from weft.folder import Folder
+mark("import the rest")
+run = prepare(wanted, catalog())
+mark("prepare")
+result = execute(run, Folder(folder), track(wanted.settings))
+assert result.error is None, result.error
+mark("fit, test, record")
+usage = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024 if sys.platform == "linux" else 1024**2)
+phases = {name: after - before for (_, before), (name, after) in zip(marks, marks[1:])}
+print(json.dumps([phases, usage, "mlflow" in sys.modules]), file=sys.stderr)
+"""
+
+
+def measure(console: Console, rounds: int) -> dict[str, Any]:
+    """Measure the commands and the run's phases; return medians."""
+    found: dict[str, Any] = {"commands": {}, "run": {}}
+    with tempfile.TemporaryDirectory(prefix="weft-bench-") as scratch:
+        for name, arguments in COMMANDS.items():
+            answers = [_child(_WEIGHED.format(arguments=arguments), scratch) for _ in range(rounds + 1)][1:]
+            found["commands"][name] = {
+                "seconds": statistics.median(answer[0] for answer in answers),
+                "megabytes": statistics.median(answer[1] for answer in answers),
+                "imports torch": any(answer[2] for answer in answers),
+            }
+        runs = [_child(_PHASES, scratch) for _ in range(max(3, rounds // 2) + 1)][1:]
+        found["run"] = {
+            "seconds": {phase: statistics.median(run[0][phase] for run in runs) for phase in runs[0][0]},
+            "megabytes": statistics.median(run[1] for run in runs),
+            "imports mlflow": any(run[2] for run in runs),
+        }
+    table = Table(title="start-up, from a warm catalog", title_justify="left")
+    for column in ("", "median", "memory", "imports", "target"):
+        table.add_column(column, justify="left" if column in ("", "imports") else "right")
+    for name, one in found["commands"].items():
+        target = TARGETS.get(name)
+        table.add_row(
+            name,
+            f"{one['seconds']:.2f} s",
+            f"{one['megabytes']:.0f} MB",
+            "torch" if one["imports torch"] else "no torch",
+            f"≤ {target:.0f} s {'met' if one['seconds'] <= target else 'missed'}" if target else "",
+        )
+    table.add_section()
+    for phase, seconds in found["run"]["seconds"].items():
+        table.add_row(f"one epoch: {phase}", f"{seconds:.2f} s", "", "", "")
+    whole = sum(found["run"]["seconds"].values())
+    imports = "mlflow" if found["run"]["imports mlflow"] else "no mlflow"
+    table.add_row("one epoch: all of it", f"{whole:.2f} s", f"{found['run']['megabytes']:.0f} MB", imports, "")
+    console.print(table)
+    return found
+
+
+def _child(code: str, folder: str) -> Any:
+    """Run code in a fresh interpreter and return what it prints last on standard error."""
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, check=False, env=dict(os.environ)
+    )
+    if done.returncode:
+        raise RuntimeError(done.stderr)
+    return json.loads(done.stderr.strip().splitlines()[-1])

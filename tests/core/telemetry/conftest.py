@@ -1,0 +1,98 @@
+"""MLflow stores, each a copy of one whose tables were made once, and trainers that end in other processes."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import textwrap
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from weft.telemetry import mlflow as weft_mlflow
+from weft.telemetry import writer
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+Client = Callable[[str], "MlflowClient"]
+Trainer = Callable[..., "subprocess.Popen[str]"]
+
+
+@pytest.fixture(scope="session")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty store."""
+    path = tmp_path_factory.mktemp("template") / "mlflow.db"
+    make = "import sys; from weft.telemetry import mlflow; mlflow._open(sys.argv[1])"
+    subprocess.run([sys.executable, "-W", "ignore", "-c", make, f"sqlite:///{path}"], check=True)
+    return path
+
+
+@pytest.fixture
+def store(tmp_path: Path, template: Path) -> Iterator[str]:
+    """A store of this test's own. The process that writes to it ends with the test."""
+    path = tmp_path / "mlflow.db"
+    shutil.copy(template, path)
+    uri = f"sqlite:///{path}"
+    yield uri
+    if uri in writer._processes:
+        writer._processes.pop(uri).close()
+
+
+@pytest.fixture(scope="session")
+def shared_store(tmp_path_factory: pytest.TempPathFactory, template: Path) -> str:
+    """A store that tests share, and the process that writes to it."""
+    path = tmp_path_factory.mktemp("shared") / "mlflow.db"
+    shutil.copy(template, path)
+    return f"sqlite:///{path}"
+
+
+@pytest.fixture(scope="session")
+def client() -> Client:
+    """Open a store to read it back."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of MLflow's imports
+        weft_mlflow._prepare()
+        from mlflow import MlflowClient
+    return lambda uri: MlflowClient(tracking_uri=uri)
+
+
+@pytest.fixture
+def trainer() -> Iterator[Trainer]:
+    """Start a process that trains: `trainer(source, *arguments)`. It has `tracker` and all that it takes."""
+    head = """
+        import os, signal, sys
+        from pathlib import Path
+        from weft.telemetry.tracker import Opening, Point, Status
+        from weft.telemetry.writer import MlflowTracker
+        tracker = MlflowTracker(sys.argv[1], Path(sys.argv[1].removeprefix("sqlite:///")).parent / "artifacts")
+    """
+    started: list[subprocess.Popen[str]] = []
+
+    def start(source: str, *arguments: str) -> subprocess.Popen[str]:
+        command = [sys.executable, "-c", textwrap.dedent(head) + textwrap.dedent(source), *arguments]
+        process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=dict(os.environ)
+        )
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def await_end(client: MlflowClient, run_id: str) -> Any:
+    """Return a run when it is no longer RUNNING."""
+    deadline = time.monotonic() + 60
+    while (run := client.get_run(run_id)).info.status == "RUNNING":
+        assert time.monotonic() < deadline, "the run stayed RUNNING"
+        time.sleep(0.05)
+    return run

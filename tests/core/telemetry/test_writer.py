@@ -1,0 +1,491 @@
+"""The tracker on a real SQLite store, read back with MLflow's own client."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.core.telemetry.conftest import Client, Trainer, await_end
+from weft.errors import ConfigError, TrackingError
+from weft.telemetry import writer
+from weft.telemetry.tracker import DatasetInput, Opening, Point, Status
+from weft.telemetry.writer import MlflowTracker, check_uri
+
+pytestmark = pytest.mark.integration
+
+_NOW = 1_700_000_000_000
+
+
+def test_a_whole_run_is_read_back_as_it_was_reported(store: str, client: Client, tmp_path: Path) -> None:
+    tracker = MlflowTracker(store, tmp_path / "kept # here")
+    file = tmp_path / "notes.txt"
+    file.write_text("as it was")
+    folder = tmp_path / "model"
+    (folder / "deep").mkdir(parents=True)
+    (folder / "deep" / "weights.bin").write_bytes(bytes(range(256)))
+    begun = time.time_ns() // 1_000_000
+    tracker.start(
+        Opening(
+            name="net-digits",
+            experiment="first/one",
+            params={"optimizer.lr": "0.1", "optimizer": "sgd", "hub.token": "hush"},
+            tags={"weft.version": "1", "note": "https://ann:hush@host/x"},
+            dataset=DatasetInput("digits", "0123456789abcdef" * 4, "package:digits", {"train": 10, "task": "classes"}),
+        )
+    )
+    tracker.log([Point("train/loss", 0.1 + 0.2, step, _NOW + step) for step in range(3)])
+    tracker.tag({"weft.sweep": "night"})
+    tracker.artifact(file)
+    tracker.artifact(folder, "model")
+    tracker.log([Point("train/loss", 5e-324, 3, _NOW + 3)])
+    tracker.end(Status.FINISHED)
+
+    reader = client(store)
+    run = reader.get_run(tracker.run_id)
+    assert run.info.status == "FINISHED"
+    assert run.info.run_name == "net-digits"
+    assert begun <= run.info.start_time <= run.info.end_time
+    assert run.data.params == {"optimizer.lr": "0.1", "optimizer": "sgd", "hub.token": "[redacted]"}
+    assert {"weft.version": "1", "note": "https://[redacted]@host/x", "weft.sweep": "night"}.items() <= run.data.tags.items()
+    history = [(m.step, m.value, m.timestamp) for m in reader.get_metric_history(tracker.run_id, "train/loss")]
+    assert history == [*((step, 0.1 + 0.2, _NOW + step) for step in range(3)), (3, 5e-324, _NOW + 3)]
+    (given,) = run.inputs.dataset_inputs
+    assert (given.dataset.name, given.dataset.digest) == ("digits", "0123456789abcdef" * 2 + "0123")
+    assert json.loads(given.dataset.profile) == {"train": 10, "task": "classes"}
+    assert json.loads(given.dataset.source) == {"uri": "package:digits"}
+    assert [(tag.key, tag.value) for tag in given.tags] == [("mlflow.data.context", "training")]
+    kept = tmp_path / "kept # here" / "first_one" / tracker.run_id / "artifacts"
+    assert (kept / "notes.txt").read_text() == "as it was"
+    assert (kept / "model" / "deep" / "weights.bin").read_bytes() == bytes(range(256))
+    assert {item.path for item in reader.list_artifacts(tracker.run_id)} == {"notes.txt", "model"}
+
+
+def test_ten_thousand_points_arrive_in_order_and_once(shared_store: str, client: Client) -> None:
+    tracker = _begun(shared_store, "many")
+    expected = {f"train/{key}": [(step, step / 7 + key, _NOW + step) for step in range(1000)] for key in range(10)}
+    for step in range(0, 1000, 50):
+        tracker.log([Point(key, *_reordered(row)) for key, rows in expected.items() for row in rows[step : step + 50]])
+    tracker.end(Status.FINISHED)
+    reader = client(shared_store)
+    for key, rows in expected.items():
+        assert [(m.step, m.value, m.timestamp) for m in reader.get_metric_history(tracker.run_id, key)] == rows
+
+
+def test_values_that_are_not_finite_are_kept_and_named(shared_store: str, client: Client) -> None:
+    tracker = _begun(shared_store, "not finite")
+    tracker.log(
+        [Point("nan", math.nan, 0, _NOW), Point("up", math.inf, 0, _NOW), Point("down", -math.inf, 0, _NOW)]
+        + [Point("fine", 1.0, 0, _NOW)]
+    )
+    tracker.end(Status.FAILED)
+    run = client(shared_store).get_run(tracker.run_id)
+    assert run.info.status == "FAILED"
+    assert math.isnan(run.data.metrics["nan"])
+    assert run.data.metrics["up"] == sys.float_info.max
+    assert run.data.metrics["down"] == -sys.float_info.max
+    assert run.data.tags["weft.non_finite"] == "nan, up, down"
+
+
+def test_of_very_many_keys_that_are_not_finite_some_are_named(shared_store: str, client: Client) -> None:
+    tracker = _begun(shared_store, "not finite")
+    tracker.log([Point(f"x{index}", math.inf, 0, _NOW) for index in range(30)])
+    tracker.end(Status.FINISHED)
+    named = client(shared_store).get_run(tracker.run_id).data.tags["weft.non_finite"]
+    assert named == ", ".join(f"x{index}" for index in range(20)) + ", …"
+
+
+@pytest.mark.parametrize(
+    ("name", "stored"),
+    [
+        ("train/loss", "train/loss"),
+        ("verlust/größe", "verlust/größe"),
+        ("what?\n🙂", "what___"),
+        ("/absolute//twice/", "_/absolute/_/twice/_"),
+        ("a/../b/.", "a/__/b/_"),
+        ("", "_"),
+    ],
+)
+def test_names_that_mlflow_refuses_are_mended(name: str, stored: str, shared_store: str, client: Client) -> None:
+    tracker = MlflowTracker(shared_store)
+    tracker.start(Opening("names", "names", params={name: "1"}, tags={name: "2"}))
+    tracker.log([Point(name, 3.0, 0, _NOW)])
+    tracker.end(Status.FINISHED)
+    data = client(shared_store).get_run(tracker.run_id).data
+    assert data.params == {stored: "1"}
+    assert data.tags[stored] == "2"
+    assert data.metrics == {stored: 3.0}
+
+
+def test_long_names_stay_apart(shared_store: str, client: Client) -> None:
+    tracker = _begun(shared_store, "names")
+    tracker.log([Point("x" * 300 + end, 1.0, 0, _NOW) for end in "ab"])
+    tracker.end(Status.FINISHED)
+    metrics = client(shared_store).get_run(tracker.run_id).data.metrics
+    assert len(metrics) == 2
+    assert {len(key) for key in metrics} == {250}
+
+
+def test_long_values_are_cut_and_params_are_kept_whole(shared_store: str, client: Client, tmp_path: Path) -> None:
+    tracker = MlflowTracker(shared_store, tmp_path)
+    whole = "words " * 2000
+    params = {"model.layers": whole, **{f"p{index}": "1" for index in range(250)}}
+    tracker.start(Opening("long", "long", params=params, tags={"story": whole}))
+    tracker.end(Status.FINISHED)
+    data = client(shared_store).get_run(tracker.run_id).data
+    assert len(data.params) == 251
+    assert data.params["model.layers"] == whole[:5999] + "…"
+    assert data.tags["story"] == whole[:7999] + "…"
+    assert (tmp_path / "long" / tracker.run_id / "artifacts" / "params" / "model.layers.txt").read_text() == whole
+
+
+def test_one_bad_point_does_not_take_the_others_along(shared_store: str, client: Client) -> None:
+    tracker = _begun(shared_store, "poison")
+    points = [Point("good", float(step), step, _NOW) for step in range(999)]
+    points.insert(500, Point("bad", 1.0, 2**63, _NOW))
+    tracker.log(points)
+    tracker.log([Point("late", 1.0, 0, -1)])
+    with pytest.raises(
+        TrackingError, match=rf"refused of this run: bad = 1.0 at step {2**63}: .*; late = 1.0 at step 0: "
+    ) as told:
+        tracker.end(Status.FINISHED)
+    assert shared_store in str(told.value)
+    reader = client(shared_store)
+    run = reader.get_run(tracker.run_id)
+    assert run.info.status == "FINISHED"
+    assert run.data.tags["weft.refused"].startswith("bad = 1.0")
+    assert [m.step for m in reader.get_metric_history(tracker.run_id, "good")] == list(range(999))
+
+
+def test_what_is_no_number_is_refused_alone(shared_store: str, client: Client) -> None:
+    tracker = _begun(shared_store, "poison")
+    tracker.log([Point("bad", object(), 0, _NOW)])  # type: ignore[arg-type]
+    tracker.log([Point("good", 1.0, 0, _NOW), Point("text", "x", 0, _NOW)])  # type: ignore[arg-type]
+    with pytest.raises(TrackingError, match="can't be sent: .*; text = x at step 0"):
+        tracker.end(Status.FINISHED)
+    assert client(shared_store).get_run(tracker.run_id).data.metrics == {"good": 1.0}
+
+
+def test_an_artifact_that_is_not_there_is_told_at_the_end(shared_store: str, client: Client, tmp_path: Path) -> None:
+    tracker = _begun(shared_store, "poison")
+    tracker.artifact(tmp_path / "nowhere.txt")
+    tracker.tag({"after": "1"})
+    with pytest.raises(TrackingError, match="nowhere.txt"):
+        tracker.end(Status.FINISHED)
+    run = client(shared_store).get_run(tracker.run_id)
+    assert (run.info.status, run.data.tags["after"]) == ("FINISHED", "1")
+
+
+def test_points_of_a_deleted_run_are_refused_together(shared_store: str, client: Client) -> None:
+    tracker = _begun(shared_store, "deleted")
+    client(shared_store).delete_run(tracker.run_id)
+    tracker.log([Point("x", 1.0, step, _NOW) for step in range(500)])
+    with pytest.raises(TrackingError, match="and 499 more points: .*deleted"):
+        tracker.end(Status.FINISHED)
+
+
+def test_two_runs_at_once_keep_apart_and_share_a_process(shared_store: str, client: Client) -> None:
+    runs = [_begun(shared_store, "two") for _ in range(2)]
+    for step in range(200):
+        for offset, tracker in enumerate(runs):
+            tracker.log([Point("x", step + offset / 2, step, _NOW)])
+    runs[0].end(Status.KILLED)
+    runs[1].log([Point("x", -1.0, 200, _NOW)])
+    runs[1].end(Status.FINISHED)
+    reader = client(shared_store)
+    assert runs[0]._process is runs[1]._process
+    assert [reader.get_run(run.run_id).info.status for run in runs] == ["KILLED", "FINISHED"]
+    histories = [[m.value for m in reader.get_metric_history(run.run_id, "x")] for run in runs]
+    assert histories == [[float(step) for step in range(200)], [*(step + 0.5 for step in range(200)), -1.0]]
+
+
+def test_a_run_goes_on_and_its_params_stay(shared_store: str, client: Client) -> None:
+    first = MlflowTracker(shared_store)
+    first.start(Opening("first", "again", params={"epochs": "2", "lr": "0.1"}, tags={"a": "1", "b": "1"}))
+    first.log([Point("x", 1.0, 1, _NOW)])
+    first.end(Status.KILLED)
+    second = MlflowTracker(shared_store)
+    params = {"epochs": "4", "lr": "0.1", "seed": "0"}
+    second.start(Opening("second", "elsewhere", params=params, tags={"a": "2"}, run_id=first.run_id))
+    reader = client(shared_store)
+    assert second.run_id == first.run_id
+    assert reader.get_run(first.run_id).info.status == "RUNNING"
+    second.log([Point("x", 2.0, 2, _NOW)])
+    second.end(Status.FINISHED)
+    run = reader.get_run(first.run_id)
+    assert (run.info.status, run.info.run_name) == ("FINISHED", "first")
+    assert run.data.params == {"epochs": "2", "lr": "0.1", "seed": "0"}
+    assert {"a": "2", "b": "1", "weft.changed.epochs": "4"}.items() <= run.data.tags.items()
+    assert "weft.changed.lr" not in run.data.tags
+    assert [m.step for m in reader.get_metric_history(first.run_id, "x")] == [1, 2]
+
+
+def test_an_unknown_run_is_told_by_every_later_call(shared_store: str, tmp_path: Path) -> None:
+    tracker = MlflowTracker(shared_store)
+    tracker.start(Opening("x", "again", run_id="0" * 32))
+    with pytest.raises(TrackingError, match=f"has no run '{'0' * 32}' to go on in"):
+        _ = tracker.run_id
+    for call in (lambda: tracker.log([Point("x", 1.0, 0, _NOW)]), lambda: tracker.tag({}), lambda: tracker.artifact(tmp_path)):
+        with pytest.raises(TrackingError, match="has no run"):
+            call()
+    with pytest.raises(TrackingError, match="has no run"):
+        tracker.end(Status.FAILED)
+
+
+def test_a_deleted_experiment_is_told_and_can_be_restored(store: str, client: Client) -> None:
+    reader = client(store)
+    experiment = reader.create_experiment("old")
+    reader.delete_experiment(experiment)
+    tracker = MlflowTracker(store)
+    tracker.start(Opening("x", "old"))
+    with pytest.raises(TrackingError, match="experiment 'old' in sqlite.* is deleted: restore it"):
+        tracker.end(Status.FINISHED)
+    reader.restore_experiment(experiment)
+    again = _begun(store, "old")
+    again.end(Status.FINISHED)
+    assert reader.get_run(again.run_id).info.experiment_id == experiment
+
+
+def test_a_tracker_that_was_not_started_says_so(shared_store: str) -> None:
+    with pytest.raises(TrackingError, match="not started"):
+        MlflowTracker(shared_store).end(Status.FAILED)
+
+
+def test_a_killed_writer_is_told_by_every_later_call_and_replaced_for_the_next_run(store: str, client: Client) -> None:
+    tracker = _begun(store, "killed")
+    _ = tracker.run_id
+    os.kill(_writer_of(store), signal.SIGKILL)
+    with pytest.raises(TrackingError, match="the process that writes to sqlite.* was killed by SIGKILL"):
+        tracker.end(Status.FINISHED)
+    with pytest.raises(TrackingError, match="killed by SIGKILL"):
+        tracker.log([Point("x", 1.0, 0, _NOW)])
+    again = _begun(store, "killed")
+    again.end(Status.FINISHED)
+    assert client(store).get_run(again.run_id).info.status == "FINISHED"
+
+
+def test_a_writer_that_fails_tells_what_it_wrote(store: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    broken = tmp_path / "path" / "mlflow"
+    broken.mkdir(parents=True)
+    (broken / "__init__.py").write_text("raise ImportError('broken installation')")
+    monkeypatch.setenv("PYTHONPATH", str(broken.parent))
+    tracker = _begun(store, "broken")
+    with pytest.raises(TrackingError, match=r"(?s)ended with code 1: .*ImportError: broken installation"):
+        tracker.end(Status.FINISHED)
+
+
+def test_logging_does_not_wait_for_a_writer_that_stands_still(store: str, client: Client) -> None:
+    tracker = _begun(store, "stopped")
+    _ = tracker.run_id
+    pid = _writer_of(store)
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        points = [[Point("x", float(step), step, _NOW + step) for step in range(n, n + 100)] for n in range(0, 10_000, 100)]
+        begun = time.perf_counter()
+        for some in points:  # some 400 kB, and a pipe holds 64
+            tracker.log(some)
+        tracker.tag({"seen": "1"})
+        took = time.perf_counter() - begun
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    tracker.end(Status.FINISHED)
+    assert took < 1
+    assert len(client(store).get_metric_history(tracker.run_id, "x")) == 10_000
+
+
+def test_the_signals_that_end_programs_leave_the_writer_alone(store: str, client: Client) -> None:
+    tracker = _begun(store, "signals")
+    _ = tracker.run_id
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        os.kill(_writer_of(store), number)
+    tracker.log([Point("x", 1.0, 0, _NOW)])
+    tracker.end(Status.KILLED)
+    assert client(store).get_run(tracker.run_id).data.metrics == {"x": 1.0}
+
+
+_REPORT = """
+    tracker.start(Opening("x", "dying"))
+    tracker.log([Point("x", float(step), step, 1) for step in range(2500)])
+    print(tracker.run_id, flush=True)
+"""
+
+
+@pytest.mark.parametrize(
+    "ending",
+    ["os.kill(os.getpid(), signal.SIGKILL)", "os.kill(os.getpid(), signal.SIGTERM)", "sys.exit(3)", "raise ValueError"],
+)
+def test_a_run_whose_trainer_dies_without_a_word_has_failed(ending: str, store: str, client: Client, trainer: Trainer) -> None:
+    process = trainer(_REPORT + "    " + ending, store)
+    run_id, _ = process.communicate()
+    run = await_end(client(store), run_id.strip())
+    assert process.returncode != 0
+    assert run.info.status == "FAILED"
+    assert "without a word" in run.data.tags["weft.error"]
+
+
+def test_a_trainer_that_is_killed_loses_no_point_that_was_sent(store: str, client: Client, trainer: Trainer) -> None:
+    """What `end` of another run has confirmed was sent before it, and is there."""
+    source = """
+    other = MlflowTracker(sys.argv[1])
+    tracker.start(Opening("x", "dying"))
+    other.start(Opening("x", "dying"))
+    tracker.log([Point("x", float(step), step, 1) for step in range(2500)])
+    other.end(Status.FINISHED)
+    print(tracker.run_id, flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+    """
+    run_id, _ = trainer(source, store).communicate()
+    reader = client(store)
+    await_end(reader, run_id.strip())
+    assert [m.step for m in reader.get_metric_history(run_id.strip(), "x")] == list(range(2500))
+
+
+def test_a_fork_that_outlives_its_trainer_does_not_keep_the_run_open(store: str, client: Client, trainer: Trainer) -> None:
+    source = (
+        _REPORT
+        + """
+    if os.fork() == 0:
+        try:
+            tracker.log([Point("y", 1.0, 0, 1)])
+        except Exception as error:
+            print(error, flush=True)
+        sys.stdin.read()
+        os._exit(0)
+    sys.stdin.readline()
+    os.kill(os.getpid(), signal.SIGKILL)
+    """
+    )
+    process = trainer(source, store)
+    assert process.stdin is not None
+    assert process.stdout is not None
+    run_id = process.stdout.readline().strip()
+    assert "not by its forks" in process.stdout.readline()
+    process.stdin.write("die\n")
+    process.stdin.flush()
+    process.wait()
+    run = await_end(client(store), run_id)
+    assert run.info.status == "FAILED"
+    assert run.data.metrics.keys() == {"x"}
+
+
+def test_four_trainers_at_once_on_a_store_that_is_not_there_yet(tmp_path: Path, client: Client, trainer: Trainer) -> None:
+    store = f"sqlite:///{tmp_path}/new/folder/mlflow.db"
+    source = """
+    tracker.start(Opening(sys.argv[2], "race"))
+    tracker.log([Point("x", 1.0, 0, 1)])
+    tracker.end(Status.FINISHED)
+    print(tracker.run_id)
+    """
+    processes = [trainer(source, store, str(number)) for number in range(4)]
+    said = [process.communicate() for process in processes]
+    assert [(process.returncode, errors) for process, (_, errors) in zip(processes, said, strict=True)] == [(0, "")] * 4
+    reader = client(store)
+    runs = [reader.get_run(run_id.strip()) for run_id, _ in said]
+    assert {run.info.run_name for run in runs} == {"0", "1", "2", "3"}
+    assert len({run.info.experiment_id for run in runs}) == 1
+    assert all(run.info.status == "FINISHED" and run.data.metrics == {"x": 1.0} for run in runs)
+
+
+def test_warming_up_writes_nothing_and_is_not_waited_for(tmp_path: Path) -> None:
+    code = "import sys; from weft.telemetry import writer; writer.warm(sys.argv[1]); assert 'mlflow' not in sys.modules"
+    uri = f"sqlite:///{tmp_path}/new/mlflow.db"
+    done = subprocess.run([sys.executable, "-c", code, uri], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_trainer_imports_neither_mlflow_nor_torch() -> None:
+    code = "import sys, weft.telemetry.writer; assert sys.modules.keys().isdisjoint(['mlflow', 'torch', 'sqlalchemy'])"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_relative_path_is_of_the_folder_the_tracker_was_made_in(
+    store: str, client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    tracker = MlflowTracker("sqlite:///mlflow.db", Path("artifacts"))
+    file = Path("here.txt")
+    file.write_text("here")
+    (tmp_path / "other").mkdir()
+    tracker.start(Opening("x", "relative"))
+    tracker.artifact(file)
+    monkeypatch.chdir(tmp_path / "other")
+    tracker.end(Status.FINISHED)
+    assert (tmp_path / "artifacts" / "relative" / tracker.run_id / "artifacts" / "here.txt").read_text() == "here"
+    assert list((tmp_path / "other").iterdir()) == []
+
+
+@pytest.mark.parametrize("experiment", ["../../outside", "/etc", "..", "a/b"])
+def test_an_experiments_artifacts_stay_in_their_folder(
+    experiment: str, shared_store: str, client: Client, tmp_path: Path
+) -> None:
+    tracker = MlflowTracker(shared_store, tmp_path / "artifacts")
+    tracker.start(Opening("x", experiment))
+    tracker.end(Status.FINISHED)
+    reader = client(shared_store)
+    found = reader.get_experiment(reader.get_run(tracker.run_id).info.experiment_id)
+    place = Path(found.artifact_location.removeprefix("file://")).resolve()
+    assert place.parent == tmp_path / "artifacts"
+
+
+@pytest.mark.parametrize(
+    "uri",
+    ["sqlite:///runs/mlflow.db", "sqlite:////tmp/mlflow.db", "postgresql://host/db", "postgresql+psycopg2://u:p@host/db"]
+    + ["mysql+pymysql://host/db", "mssql+pyodbc://host/db", "http://localhost:5000", "https://host.example/mlflow"],
+)
+def test_stores_that_can_be(uri: str) -> None:
+    check_uri(uri)
+
+
+@pytest.mark.parametrize(
+    ("uri", "why"),
+    [
+        ("runs/mlruns", "maintenance mode; use sqlite:///runs/mlruns/mlflow.db"),
+        ("file:///tmp/mlruns", "maintenance mode; use sqlite:////tmp/mlruns/mlflow.db"),
+        ("", "maintenance mode"),
+        ("ftp://ann:hush@host", r"'ftp://\[redacted\]@host' is no store"),
+        ("sqlite://", "no store"),
+        ("sqlite:///:memory:", "keeps nothing"),
+    ],
+)
+def test_stores_that_can_not_be(uri: str, why: str) -> None:
+    with pytest.raises(ConfigError, match=why):
+        check_uri(uri)
+
+
+def test_a_database_where_none_can_be(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(ConfigError, match="file is no folder"):
+        check_uri(f"sqlite:///{tmp_path}/file/deeper/mlflow.db")
+    with pytest.raises(ConfigError, match="is a folder; give a file"):
+        check_uri(f"sqlite:///{tmp_path}")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_database_in_a_folder_that_is_not_ours(tmp_path: Path) -> None:
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o500)
+    with pytest.raises(ConfigError, match="can't be written"):
+        check_uri(f"sqlite:///{closed}/new/mlflow.db")
+
+
+def _begun(store: str, experiment: str) -> MlflowTracker:
+    tracker = MlflowTracker(store)
+    tracker.start(Opening("x", experiment))
+    return tracker
+
+
+def _reordered(row: tuple[int, float, int]) -> tuple[float, int, int]:
+    step, value, at = row
+    return value, step, at
+
+
+def _writer_of(store: str) -> int:
+    return writer._processes[store]._process.pid
