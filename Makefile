@@ -10,7 +10,7 @@ TORCH_INDEX ?=
 .PHONY: demo test check bench clean
 
 demo: $(READY)
-	$(BIN)/weft run -m model=mlp,cnn optimizer=sgd,adamw "regularizer=none,[dropout,l2]" optimizer.lr=3e-3 epochs=15
+	$(BIN)/weft run -m model=mlp,cnn optimizer=muon,adamw "regularizer=none,[dropout,l2]" optimizer.lr=3e-3 epochs=15
 
 test: check
 	$(BIN)/python -m pytest

@@ -12,6 +12,8 @@ from weft.errors import ConfigError as ConfigError
 from weft.errors import PluginError as PluginError
 from weft.errors import UserError as UserError
 from weft.errors import WeftError as WeftError
+from weft.errors import did_you_mean as did_you_mean
+from weft.hookspecs import Register as Register
 from weft.hookspecs import hookimpl as hookimpl
 from weft.parameters import Choice as Choice
 from weft.parameters import Range as Range
@@ -41,10 +43,12 @@ __all__ = [
     "ConfigError",
     "PluginError",
     "Range",
+    "Register",
     "Result",
     "Run",
     "UserError",
     "WeftError",
+    "did_you_mean",
     "fixed",
     "hookimpl",
     "load",

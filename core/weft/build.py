@@ -77,9 +77,9 @@ def build(part: Part, catalog: Catalog, **supplied: Any) -> Any:
     try:
         made = loaded.factory(**wanted, **loaded.signature.fixed, **options)
     except UserError as error:
-        raise type(error)(f"{part.place}={part.component.name}: {error}") from error
+        raise type(error)(f"{part}: {error}") from error
     except ValueError as error:
-        raise ConfigError(f"{part.place}={part.component.name}: {error} ({part.component})") from error
+        raise ConfigError(f"{part}: {error} ({part.component})") from error
     return made
 
 

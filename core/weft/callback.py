@@ -25,7 +25,7 @@ class Callback:
         for name in vars(cls):
             if name.startswith("on_") and name not in EVENTS:
                 hint = did_you_mean(name, EVENTS)
-                raise TypeError(f"{cls.__name__}.{name} is no event{hint} There are {', '.join(EVENTS)}.")
+                raise TypeError(f"{cls.__name__}.{name} is no event{hint}; there are {', '.join(EVENTS)}")
 
     def on_fit_start(self, run: Run) -> None:
         """Before the first epoch, also of a resumed run."""

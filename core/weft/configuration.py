@@ -44,6 +44,11 @@ class Part:
         """The key that it stands under in the config, and in the names of metrics and penalties."""
         return self.place.rpartition(".")[2] if KINDS[self.kind].several else self.component.name
 
+    def __str__(self) -> str:
+        """The override that chooses it."""
+        place = self.place.rpartition(".")[0] if KINDS[self.kind].several else self.place
+        return f"{place}={self.component.name}"
+
     def tree(self) -> dict[str, Any]:
         """Return this part as a config writes it."""
         return {"name": self.component.name} | {name: _tree(value) for name, value in self.options.items()}

@@ -51,6 +51,6 @@ class TrackingError(WeftError):
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """Return `"; did you mean 'x'?"` for the nearest of `known`, or nothing when none is near."""
+    """Return `" (did you mean 'x'?)"` for the nearest of `known`, or nothing when none is near."""
     near = difflib.get_close_matches(word, list(known), 1, 0.6)
-    return f"; did you mean {near[0]!r}?" if near else ""
+    return f" (did you mean {near[0]!r}?)" if near else ""

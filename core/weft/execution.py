@@ -146,7 +146,7 @@ def _begin(
             "weft.overrides": " ".join(overrides),
             **({"weft.sweep": settings.sweep.name} if settings.sweep.name else {}),
             **tags,
-            **settings.tags,
+            **(settings.tags or {}),
         },
         dataset=dataset,
         run_id=run_id,

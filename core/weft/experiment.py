@@ -46,10 +46,7 @@ def prepare(wanted: Configuration, catalog: Catalog) -> Run:
         loss = _loss(wanted.one("loss"), data, weights, device, catalog)
         _try(model, loss, data, device, wanted)
         regularizers = Regularizers(
-            {
-                part.name: build(part, catalog, model=model, task=data.task, loss=loss, outputs=data.outputs)
-                for part in wanted.parts["regularizer"]
-            }
+            {part.name: build(part, catalog, model=model, task=data.task, loss=loss) for part in wanted.parts["regularizer"]}
         )
         regularizers.attach(model)
         metrics = {
@@ -108,7 +105,7 @@ def _check_tasks(wanted: Configuration, task: str, catalog: Catalog) -> None:
                 if not other.tasks or task in other.tasks
             ]
             raise ConfigError(
-                f"{part.place}={part.component.name}: serves {' and '.join(part.component.tasks)}, and dataset "
+                f"{part}: serves {' and '.join(part.component.tasks)}, and dataset "
                 f"{wanted.one('dataset').component.name} is {task}; there are {', '.join(fitting)}"
             )
 
@@ -143,7 +140,7 @@ def _model(wanted: Configuration, data: Data, device: Device, catalog: Catalog) 
     part = wanted.one("model")
     model = build(part, catalog, **data.supplied)
     if not isinstance(model, nn.Module):
-        raise ConfigError(f"{part.place}={part.component.name}: made a {type(model).__name__}, not a torch module")
+        raise ConfigError(f"{part}: made a {type(model).__name__}, not a torch module")
     source = wanted.settings.init_from
     if source is not None:
         try:
@@ -179,7 +176,7 @@ def _try(model: nn.Module, loss: Any, data: Data, device: Device, wanted: Config
             outputs = model(inputs)
     except Exception as error:
         raise ConfigError(
-            f"model={wanted.one('model').component.name}: {names[0]} doesn't fit {names[1]}, whose samples have shape "
+            f"{wanted.one('model')}: {names[0]} doesn't fit {names[1]}, whose samples have shape "
             f"{list(data.inputs)}: {type(error).__name__}: {error}"
         ) from error
     shape = list(getattr(outputs, "shape", ()))
@@ -190,7 +187,7 @@ def _try(model: nn.Module, loss: Any, data: Data, device: Device, wanted: Config
                 raise ValueError(f"it returned shape {list(value.shape)} instead of a scalar")
     except Exception as error:
         raise ConfigError(
-            f"loss={wanted.one('loss').component.name}: doesn't fit outputs {shape} of {names[0]} and targets "
+            f"{wanted.one('loss')}: doesn't fit outputs {shape} of {names[0]} and targets "
             f"{list(targets.shape)} of {names[1]}: {type(error).__name__}: {error}"
         ) from error
 
@@ -199,7 +196,7 @@ def _optimizer(wanted: Configuration, model: nn.Module, device: Device, catalog:
     """Build the optimizer; return it with the configuration that says which of torch's implementations it uses."""
     part = wanted.one("optimizer")
     if not any(parameter.requires_grad for parameter in model.parameters()):
-        raise ConfigError(f"model={wanted.one('model').component.name}: it has no weights to train")
+        raise ConfigError(f"{wanted.one('model')}: it has no weights to train")
     params = _parameter_groups(wanted, part, model)
     for options in _implementations(part, device):
         chosen = Part(part.place, part.component, options)

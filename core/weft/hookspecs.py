@@ -37,7 +37,7 @@ def register_optimizers(register: Register) -> None:
 @hookspec
 def register_regularizers(register: Register) -> None:
     """Regularizers: any of `attach(model)`, `batch(inputs, targets)`, `penalty(model, outputs)`, `gradients(model)` and
-    `weights(model)`; a plain function of `model` is a penalty. The run supplies `model`, `task`, `loss` and `outputs`."""
+    `weights(model)`; a plain function of `model` is a penalty. The run supplies `model`, `task` and `loss`."""
 
 
 @hookspec

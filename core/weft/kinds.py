@@ -39,7 +39,7 @@ KINDS = {
         Kind(
             "regularizer",
             "register_regularizers",
-            ("model", "task", "loss", "outputs"),
+            ("model", "task", "loss"),
             called_with=("model",),
             several=True,
         ),

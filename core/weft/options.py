@@ -11,7 +11,7 @@ from typing import Annotated, Any, get_args, get_origin, get_type_hints
 from weft.errors import ConfigError, PluginError, did_you_mean
 from weft.kinds import Kind
 from weft.parameters import Fixed, Supplied
-from weft.typed import Type, Untypable, from_annotation, from_default
+from weft.typed import Refusal, Type, Untypable, from_annotation, from_default
 
 MISSING = "???"
 """What a config holds for an option that has no default: OmegaConf's word for it."""
@@ -126,7 +126,7 @@ def _option(parameter: inspect.Parameter, annotation: Any) -> Iterable[Option]:
         default = MISSING
         if not required:
             default = parameter.default if kind.name == "choice" else kind.check(parameter.default)
-    except (Untypable, ValueError):
+    except (Untypable, Refusal):
         if required:
             raise PluginError(
                 f"parameter {parameter.name!r} must be given, and weft can't read its type: annotate it, or register it "
@@ -161,9 +161,9 @@ def check(options: Iterable[Option], values: Mapping[str, Any], place: str, whos
             raise ConfigError(f"{_join(place, name)}: {whose} needs it ({_about(option)}); give {_join(place, name)}=…")
         try:
             checked[name] = option.type.check(value)
-        except ValueError as error:
-            between = "" if str(error).startswith("[") else ": "
-            raise ConfigError(f"{_join(place, name)}{between}{error} ({whose}: {_about(option)})") from None
+        except Refusal as error:
+            where = f"{_join(place, name)}{error.place}"
+            raise ConfigError(f"{where}: {error} ({whose}: {_about(option)})") from None
     return checked
 
 

@@ -5,6 +5,7 @@ activation: Annotated[Callable[[], Module], Choice("activation")] = "relu"
 register(CosineAnnealingLR, T_max=supplied("total_steps"), last_epoch=fixed(-1))
 """
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,7 +25,9 @@ class Range:
             raise ValueError(f"a logarithmic range starts above zero, not at {self.low}")
 
     def __str__(self) -> str:
-        return f"{self.low:g} to {self.high:g}" + (", log" if self.log else "")
+        if self.high == math.inf:
+            return f"at least {self.low}"
+        return f"{self.low} to {self.high}" + (", log" if self.log else "")
 
 
 @dataclass(frozen=True)

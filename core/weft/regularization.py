@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from weft.errors import PluginError
+from weft.errors import ConfigError, PluginError
 
 VERBS = ("attach", "batch", "penalty", "gradients", "weights")
 
@@ -26,10 +26,17 @@ class Regularizers:
         self._weights = [part.weights for part in self.parts.values() if hasattr(part, "weights")]
 
     def attach(self, model: nn.Module) -> None:
-        """Let each change the model, before its first use."""
-        for part in self.parts.values():
+        """Let each change the model, before its first use.
+
+        Raises:
+            ConfigError: one refused the model with a ValueError.
+        """
+        for name, part in self.parts.items():
             if hasattr(part, "attach"):
-                part.attach(model)
+                try:
+                    part.attach(model)
+                except ValueError as error:
+                    raise ConfigError(f"regularizer={name}: {error}") from error
 
     def batch(self, inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         """Return the batch as it is to be trained on."""

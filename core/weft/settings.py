@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Annotated, Any, Literal, get_type_hints
@@ -10,7 +11,7 @@ from weft.options import Option
 from weft.parameters import Range
 from weft.typed import from_annotation
 
-_Count = Range(1, 2**31)
+_Count = Range(1, math.inf)
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ class Settings:
     )
     init_from: Annotated[str | None, "run (id or folder) whose weights to start from"] = None
     name: Annotated[str | None, "of the run; null is model and dataset"] = None
-    tags: Annotated[dict[str, str], "MLflow tags"] = field(default_factory=dict)
+    tags: Annotated[dict[str, str] | None, "MLflow tags, {KEY: VALUE, …}"] = None
     runs: Annotated[str, "folder that all output goes to"] = "runs"
     observe: Observe = field(default_factory=Observe)
     tracking: Tracking = field(default_factory=Tracking)

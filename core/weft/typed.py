@@ -17,6 +17,14 @@ SCALARS: dict[type, str] = {int: "int", float: "float", bool: "bool", str: "str"
 _SEQUENCES = (list, Sequence, Iterable)
 
 
+class Refusal(ValueError):
+    """A value that its type refuses. `place` is where in the value it was, such as `[1]`, or empty for all of it."""
+
+    def __init__(self, message: str, place: str = ""):
+        super().__init__(message)
+        self.place = place
+
+
 class Untypable(Exception):
     """An annotation that none of the types above can stand for."""
 
@@ -55,12 +63,12 @@ class Type:
         """Return `value` as this type.
 
         Raises:
-            ValueError: it can't be; the message says what it could have been.
+            Refusal: it can't be; the message says what it could have been.
         """
         if value is None:
             if self.optional:
                 return None
-            raise ValueError(f"null is not {_ARTICLES.get(self.name, str(self))}")
+            raise Refusal(f"null is not {_ARTICLES.get(self.name, str(self))}")
         return _CHECKS[self.name](self, value)
 
     def dump(self) -> dict[str, Any]:
@@ -93,7 +101,7 @@ _ARTICLES = {"int": "a whole number", "float": "a number", "bool": "true or fals
 
 
 def _scalar(self: Type, value: Any) -> Any:
-    refusal = ValueError(f"{value!r} is not {_ARTICLES[self.name]}")
+    refusal = Refusal(f"{value!r} is not {_ARTICLES[self.name]}")
     if isinstance(value, (dict, list, tuple)):
         raise refusal
     if self.name == "str":
@@ -115,7 +123,7 @@ def _scalar(self: Type, value: Any) -> Any:
     elif math.isnan(number):
         raise refusal
     if self.range and not self.range.low <= number <= self.range.high:
-        raise ValueError(f"{value!r} is out of range: {self.range}")
+        raise Refusal(f"{value!r} is out of range: {self.range}")
     return number
 
 
@@ -124,27 +132,27 @@ def _literal(self: Type, value: Any) -> Any:
         if type(allowed) is type(value) and allowed == value:
             return allowed
     known = [str(allowed) for allowed in self.values]
-    raise ValueError(f"{value!r} is not one of {', '.join(known)}{did_you_mean(str(value), known)}")
+    raise Refusal(f"{value!r} is not one of {', '.join(known)}{did_you_mean(str(value), known)}")
 
 
 def _list(self: Type, value: Any) -> Any:
     if not isinstance(value, (list, tuple)):
-        raise ValueError(f"{value!r} is not a list")
+        raise Refusal(f"{value!r} is not a list")
     return [_at(index, self.members[0], item) for index, item in enumerate(value)]
 
 
 def _tuple(self: Type, value: Any) -> Any:
     if not isinstance(value, (list, tuple)):
-        raise ValueError(f"{value!r} is not a list")
+        raise Refusal(f"{value!r} is not a list")
     members = self.members * len(value) if self.repeats else self.members
     if len(members) != len(value):
-        raise ValueError(f"{list(value)!r} has {len(value)} values instead of {len(members)}")
+        raise Refusal(f"{list(value)!r} is not a list of {len(members)} values")
     return tuple(_at(index, member, item) for index, (member, item) in enumerate(zip(members, value, strict=True)))
 
 
 def _dict(self: Type, value: Any) -> Any:
     if not isinstance(value, dict):
-        raise ValueError(f"{value!r} is not a mapping")
+        raise Refusal(f"{value!r} is not a mapping")
     return {str(key): _at(key, self.members[0], item) for key, item in value.items()}
 
 
@@ -154,9 +162,9 @@ def _union(self: Type, value: Any) -> Any:
     for member in [*exact, *numbers, *self.members]:
         try:
             return member.check(value)
-        except ValueError:
+        except Refusal:
             continue
-    raise ValueError(f"{value!r} is none of {self}")
+    raise Refusal(f"{value!r} is none of {self}")
 
 
 def _choice(self: Type, value: Any) -> Any:
@@ -164,14 +172,14 @@ def _choice(self: Type, value: Any) -> Any:
         return {"name": value}
     if isinstance(value, dict) and isinstance(value.get("name"), str):
         return value
-    raise ValueError(f"{value!r} does not name one: give its name, or {{name: …, option: …}}")
+    raise Refusal(f"{value!r} does not name one: give its name, or {{name: …, option: …}}")
 
 
 def _at(place: Any, member: Type, item: Any) -> Any:
     try:
         return member.check(item)
-    except ValueError as error:
-        raise ValueError(f"[{place}]: {error}") from None
+    except Refusal as error:
+        raise Refusal(str(error), f"[{place}]{error.place}") from None
 
 
 _CHECKS: dict[str, Callable[[Type, Any], Any]] = {

@@ -1,9 +1,9 @@
-"""What ships in the box, through the same entry point as anyone's plugin.
+"""What ships in the box, offered as any plugin would: one folder a kind, one file an idea.
 
-Everything is registered by its path, so that reading this list imports neither torch nor scikit-learn nor torchmetrics.
+Importing this imports neither torch nor scikit-learn: everything is registered by its path.
 """
 
-from weft import hookimpl
+from weft import Register, hookimpl
 from weft_basics import (
     activations,
     callbacks,
@@ -16,19 +16,53 @@ from weft_basics import (
     schedulers,
 )
 
-register_models = hookimpl(models.register_models)
-register_losses = hookimpl(losses.register_losses)
-register_optimizers = hookimpl(optimizers.register_optimizers)
-register_regularizers = hookimpl(regularizers.register_regularizers)
-register_datasets = hookimpl(datasets.register_datasets)
-register_schedulers = hookimpl(schedulers.register_schedulers)
-register_metrics = hookimpl(metrics.register_metrics)
-register_activations = hookimpl(activations.register_activations)
-register_callbacks = hookimpl(callbacks.register_callbacks)
+
+@hookimpl
+def register_models(register: Register) -> None:
+    models.register_all(register)
 
 
 @hookimpl
-def register_tasks(register):  # type: ignore[no-untyped-def]
-    """Classification and regression."""
-    register("weft_basics.tasks:Classification", name="classification")
-    register("weft_basics.tasks:Regression", name="regression")
+def register_losses(register: Register) -> None:
+    losses.register_all(register)
+
+
+@hookimpl
+def register_optimizers(register: Register) -> None:
+    optimizers.register_all(register)
+
+
+@hookimpl
+def register_regularizers(register: Register) -> None:
+    regularizers.register_all(register)
+
+
+@hookimpl
+def register_datasets(register: Register) -> None:
+    datasets.register_all(register)
+
+
+@hookimpl
+def register_tasks(register: Register) -> None:
+    register("weft_basics.tasks:Classification", "classification")
+    register("weft_basics.tasks:Regression", "regression")
+
+
+@hookimpl
+def register_schedulers(register: Register) -> None:
+    schedulers.register_all(register)
+
+
+@hookimpl
+def register_metrics(register: Register) -> None:
+    metrics.register_all(register)
+
+
+@hookimpl
+def register_activations(register: Register) -> None:
+    activations.register_all(register)
+
+
+@hookimpl
+def register_callbacks(register: Register) -> None:
+    callbacks.register_all(register)

@@ -53,7 +53,7 @@ def test_events_come_in_order(make_run: MakeRun) -> None:
 
 
 def test_a_misspelt_event_is_refused() -> None:
-    with pytest.raises(TypeError, match=r"Odd\.on_step_ends is no event; did you mean 'on_step_end'\?"):
+    with pytest.raises(TypeError, match=r"Odd\.on_step_ends is no event \(did you mean 'on_step_end'\?\)"):
         type("Odd", (Callback,), {"on_step_ends": lambda self, run: None})
 
 

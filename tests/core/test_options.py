@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated
 
@@ -81,7 +82,7 @@ def test_a_plain_function_keeps_its_leading_arguments() -> None:
     ("factory", "overrides", "message"),
     [
         (lambda params, thing: None, {}, "parameter 'thing' must be given, and weft can't read its type"),
-        (lambda params, lr=1.0: None, {"lrr": float}, "there is no parameter 'lrr'; did you mean 'lr'?"),
+        (lambda params, lr=1.0: None, {"lrr": float}, "there is no parameter 'lrr' (did you mean 'lr'?)"),
         (
             lambda params, lr=1.0: None,
             {"lr": supplied("inputs")},
@@ -91,7 +92,7 @@ def test_a_plain_function_keeps_its_leading_arguments() -> None:
     ],
 )
 def test_a_signature_that_cannot_be_used_is_the_plugin_s_error(factory, overrides, message) -> None:  # type: ignore[no-untyped-def]
-    with pytest.raises(PluginError, match="^" + message.replace("?", r"\?")):
+    with pytest.raises(PluginError, match="^" + re.escape(message)):
         signature(factory, KINDS["optimizer"], overrides)
 
 
@@ -106,7 +107,7 @@ def test_values_are_checked_and_defaults_filled_in() -> None:
     [
         (
             {"widht": 3},
-            "model.widht: M has no option 'widht'; did you mean 'width'?; there are width, activation, sizes, untyped",
+            "model.widht: M has no option 'widht' (did you mean 'width'?); there are width, activation, sizes, untyped",
         ),
         ({"width": 0}, "model.width: 0 is out of range: 1 to 99 (M: int, 1 to 99, default 7)"),
         ({"sizes": [1, "x"]}, "model.sizes[1]: 'x' is not a whole number (M: tuple[int, int], default [1, 2])"),

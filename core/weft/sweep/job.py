@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import shlex
 import signal
+import time
 from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
@@ -26,6 +27,7 @@ def job(config: DictConfig) -> float:
 
     A failure is said and recorded here, and not raised: Hydra would end the sweep with the first one.
     """
+    start = time.monotonic()
     hydra = HydraConfig.get()
     overrides = list(hydra.overrides.task)
     wanted = compose.read(config, overrides)
@@ -45,8 +47,9 @@ def job(config: DictConfig) -> float:
     if result.error is not None:
         _report(title, overrides, result.error)
         return float("nan")
-    log.info("%s: %s %.5g", title, run.objective.key, result.score if result.score is not None else float("nan"))
-    return float("nan") if result.score is None else result.score
+    score = float("nan") if result.score is None else result.score
+    log.info("%s: %s %.5g (%.1f s)", title, run.objective.key, score, time.monotonic() - start)
+    return score
 
 
 def _report(title: str, overrides: list[str], error: BaseException) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from rich.markup import escape
 from rich.table import Table
 
 from weft.folder import Folder, runs
@@ -69,7 +70,7 @@ def table(found: Sequence[Entry], most: int = 30) -> Table:
         finished = entry.status == "FINISHED"
         shown.add_row(
             str(place),
-            *(entry.choices.get(key, "") for key in differing),
+            *(escape(entry.choices.get(key, "")) for key in differing),
             score,
             *(f"{entry.scores[name]:.4f}" if name in entry.scores and finished else "" for name in tests),
             entry.status if finished else f"[red]{entry.status}[/]",

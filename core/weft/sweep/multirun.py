@@ -37,6 +37,7 @@ def run(hydra: Hydra, overrides: Sequence[str], console: Console) -> int:
     folder = Path(str(OmegaConf.select(config, "hydra.sweep.dir")))
     if folder.exists() and any(folder.iterdir()):
         raise ConfigError(f"sweep.name: {folder} is there already, and would be overwritten; choose another name")
+    console.print(f"{len(jobs) or 'a number of'} jobs, in {folder}", highlight=False, soft_wrap=True)
     hydra.multirun(compose.CONFIG, job, [*given, "hydra.mode=MULTIRUN"])
     code = report(folder, console, len(jobs))
     console.print("look further: weft ui", highlight=False)

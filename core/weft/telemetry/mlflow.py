@@ -138,8 +138,10 @@ def serve(uri: str, host: str = "127.0.0.1", port: int = 5000, ready: Callable[[
     allowed = f"localhost:{port},127.0.0.1:{port}"
     command = [sys.executable, "-P", "-m", "mlflow", "server", "--host", host, "--port", str(port)]
     command += ["--allowed-hosts", allowed, "--workers", "1"]
+    database = database_file(uri)
+    if database is not None:
+        environment.setdefault("MLFLOW_ARTIFACTS_DESTINATION", (database.parent / "artifacts").as_uri())
     with _stopped_by_signals() as stopped, tempfile.TemporaryFile() as output, contextlib.ExitStack() as opening:
-        database = database_file(uri)
         if database is not None and not database.exists():
             opening.enter_context(_locked(uri))  # the server makes its tables now; a run that starts waits for them
         process = subprocess.Popen(
@@ -365,7 +367,7 @@ class _Recorded:
 
         entities = [Param(key, _shortened(value, _PARAM_LENGTH)) for key, value in params.items()]
         for chunk in _chunks(entities, _PARAMS):
-            self.attempt("params", partial(self._client.log_batch, self.run_id, params=chunk))
+            self.attempt("params", partial(self._client.log_batch, self.run_id, params=chunk, synchronous=True))
         for key, value in params.items():
             if len(value) > _PARAM_LENGTH:
                 file = f"params/{re.sub(r'[^0-9A-Za-z_.-]', '_', key)}.txt"
@@ -376,7 +378,7 @@ class _Recorded:
 
         entities = [RunTag(_key(key), _shortened(value, _TAG_LENGTH)) for key, value in tags.items()]
         for chunk in _chunks(entities, _PARAMS):
-            self.attempt("tags", partial(self._client.log_batch, self.run_id, tags=chunk))
+            self.attempt("tags", partial(self._client.log_batch, self.run_id, tags=chunk, synchronous=True))
 
     def dataset(self, name: str, digest: str, source: str, profile: Mapping[str, object]) -> None:
         from mlflow.entities import Dataset, DatasetInput, InputTag
@@ -431,7 +433,7 @@ class _Recorded:
 
         metrics = [Metric(_key(key), value, at, step) for key, value, step, at in points]
         try:
-            _patiently(partial(self._client.log_batch, self.run_id, metrics=metrics))
+            _patiently(partial(self._client.log_batch, self.run_id, metrics=metrics, synchronous=True))
         except Exception as error:
             if self._is_out_of_reach(error):
                 return points

@@ -31,7 +31,7 @@ from weft.telemetry.tracker import DatasetInput, Opening, Point, Status
 
 _KNOWN = re.compile(r"(sqlite|postgresql|mysql|mssql)(\+\w+)?://.+|https?://.+")
 _FORMS = "sqlite:///path/to/file.db, postgresql://…, mysql://…, mssql://… or http(s)://…"
-_POINTS_A_MESSAGE = 1000
+_POINTS_A_MESSAGE = 250  # encoding one keeps the interpreter from training for less than half a millisecond
 
 
 def check_uri(uri: str) -> None:

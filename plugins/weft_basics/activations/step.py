@@ -1,40 +1,21 @@
-"""The step of the first neurons, which has no gradient of its own."""
+"""The perceptron's step, with a gradient to learn by."""
 
-from typing import Annotated, Any
+from __future__ import annotations
+
+from typing import Annotated
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from weft import Range
 
 
-class Step(nn.Module):
-    """1 where the input is at least 0, else 0 (McCulloch and Pitts 1943).
+def step(input: Tensor, steepness: Annotated[float, Range(0.01, 100, log=True), "of the gradient's sigmoid"] = 1.0) -> Tensor:
+    """1 where the input is at least 0, else 0; its gradient is that of sigmoid(steepness · x).
 
-    Its derivative is 0 almost everywhere, so nothing below it would learn. Backward it passes a surrogate instead, the
-    derivative of a sigmoid of steepness `slope`: slope · σ(slope·x) · (1 - σ(slope·x)) (Neftci et al. 2019).
+    The true gradient is zero nearly everywhere and would teach nothing; this is a surrogate (Neftci et al., "Surrogate
+    gradient learning in spiking neural networks", 2019).
     """
-
-    def __init__(self, slope: Annotated[float, Range(0.01, 100, log=True), "steepness of the surrogate"] = 4.0):
-        super().__init__()
-        self.slope = slope
-
-    def forward(self, input: Tensor) -> Tensor:
-        return _Heaviside.apply(input, self.slope)
-
-    def extra_repr(self) -> str:
-        return f"slope={self.slope}"
-
-
-class _Heaviside(torch.autograd.Function):
-    @staticmethod
-    def forward(context: Any, input: Tensor, slope: float) -> Tensor:
-        context.save_for_backward(input)
-        context.slope = slope
-        return (input >= 0).to(input.dtype)
-
-    @staticmethod
-    def backward(context: Any, gradient: Tensor) -> tuple[Tensor, None]:
-        (input,) = context.saved_tensors
-        sigmoid = torch.sigmoid(context.slope * input)
-        return gradient * context.slope * sigmoid * (1 - sigmoid), None
+    surrogate = torch.sigmoid(steepness * input)
+    # The difference is exactly zero, so the value stays exactly 0 or 1; only the gradient of the first term is left.
+    return (input >= 0).to(input.dtype) + (surrogate - surrogate.detach())

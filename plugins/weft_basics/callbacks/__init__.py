@@ -1,11 +1,10 @@
-"""Callbacks, by name."""
+"""Callbacks: when to stop, how large a gradient may be, when to go on with a smaller rate."""
 
-from typing import Any
+from weft import Register
 
 
-def register_callbacks(register: Any) -> None:
-    """Offer each under its name."""
-    register("weft_basics.callbacks.early_stopping:EarlyStopping", name="early_stopping")
-    register("weft_basics.callbacks.clipping:ClipNorm", name="clip_norm")
-    register("weft_basics.callbacks.clipping:ClipValue", name="clip_value")
-    register("weft_basics.callbacks.plateau:ReduceOnPlateau", name="reduce_on_plateau")
+def register_all(register: Register) -> None:
+    register("weft_basics.callbacks.early_stopping:EarlyStopping", "early_stopping")
+    register("weft_basics.callbacks.clipping:ClipNorm", "clip_norm")
+    register("weft_basics.callbacks.clipping:ClipValue", "clip_value")
+    register("weft_basics.callbacks.reduce_on_plateau:ReduceOnPlateau", "reduce_on_plateau")

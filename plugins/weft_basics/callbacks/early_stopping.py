@@ -1,31 +1,37 @@
-"""An end to a run that gets no better."""
+"""Enough is enough."""
 
-from typing import Annotated, Any
+from __future__ import annotations
 
-from weft import Callback, Range, Run
-from weft_basics.callbacks.patience import Patience
+from typing import TYPE_CHECKING, Any
+
+from weft import Callback
+from weft_basics.callbacks.patience import Epochs, MinDelta, Monitor, Patience, watched
+
+if TYPE_CHECKING:
+    from weft import Run
 
 
 class EarlyStopping(Callback):
-    """Ends the run when the objective, or the score `monitor`, has got no better for `patience` epochs (Prechelt 1998)."""
+    """Ends the run when its objective has not improved for `patience` epochs (Prechelt, "Early stopping - but when?", 1998).
 
-    def __init__(
-        self,
-        patience: Annotated[int, Range(1, 1_000_000), "epochs"] = 5,
-        min_delta: Annotated[float, Range(0, 1e9), "what counts as better"] = 0.0,
-        monitor: Annotated[str | None, "score, such as valid/accuracy; null is the objective"] = None,
-    ):
+    Raises:
+        ConfigError: at the start of the run, when `monitor` names no score, or one without a direction.
+    """
+
+    def __init__(self, patience: Epochs = 10, min_delta: MinDelta = 0.0, monitor: Monitor = None):
         self.patience = patience
-        self._waiting = Patience(monitor, min_delta)
+        self.monitor = monitor
+        self.waiting = Patience(min_delta)
+
+    def on_fit_start(self, run: Run) -> None:
+        self.key, self.better = watched(run, self.monitor, "early_stopping")
 
     def on_epoch_end(self, run: Run) -> None:
-        if self._waiting.see(run) >= self.patience:
+        if self.waiting.see(run.scores[self.key], self.better) >= self.patience:
             run.stopping = True
 
     def state_dict(self) -> dict[str, Any]:
-        """Return how long it has waited."""
-        return self._waiting.state_dict()
+        return self.waiting.state_dict()
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take it back."""
-        self._waiting.load_state_dict(state)
+        self.waiting.load_state_dict(state)

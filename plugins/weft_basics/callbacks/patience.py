@@ -1,45 +1,70 @@
-"""Waiting for a score to get better."""
+"""Waiting for a score to improve."""
 
-from typing import Any
+from __future__ import annotations
 
-from weft import ConfigError, Run
+import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated, Any
+
+from weft import ConfigError, Range
+
+if TYPE_CHECKING:
+    from weft import Run
+
+Epochs = Annotated[int, Range(1, 100_000, log=True), "epochs without improvement"]
+MinDelta = Annotated[float, Range(0, 1e6), "how much better counts as improvement, in the score's unit"]
+Monitor = Annotated[str | None, "a score such as valid/loss or max:valid/accuracy; null: the run's objective"]
+
+Better = Callable[[float, float | None], bool]
+"""Whether the first score beats the second, which is None before there is one."""
 
 
 class Patience:
-    """Counts the epochs in which a score got no better by more than `min_delta`. By default the score is the objective."""
+    """Counts the epochs since a score last improved. NaN is no improvement."""
 
-    def __init__(self, monitor: str | None, min_delta: float):
-        self.monitor = monitor
+    def __init__(self, min_delta: float):
         self.min_delta = min_delta
         self.best: float | None = None
         self.waited = 0
 
-    def see(self, run: Run) -> int:
-        """Look at this epoch's score; return for how many epochs it has got no better.
-
-        Raises:
-            ConfigError: there is no such score.
-        """
-        key = self.monitor or run.objective.key
-        if key not in run.scores:
-            raise ConfigError(f"monitor: no score {key!r}; there are {', '.join(run.scores)}")
-        maximize = run.objective.maximize if key == run.objective.key else _direction(run, key)
-        score = run.scores[key] * (1 if maximize else -1)
-        if self.best is None or score > self.best + self.min_delta:
-            self.best, self.waited = score, 0
-        else:
-            self.waited += 1
+    def see(self, score: float, better: Better) -> int:
+        """Take an epoch's score; return how many epochs it has not improved for."""
+        improved = better(score, self.best)
+        if improved and self.best is not None and not math.isnan(self.best):
+            improved = abs(score - self.best) > self.min_delta
+        self.best, self.waited = (score, 0) if improved else (self.best, self.waited + 1)
         return self.waited
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the best score and the epochs since."""
         return {"best": self.best, "waited": self.waited}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take them back."""
         self.best, self.waited = state["best"], state["waited"]
 
 
-def _direction(run: Run, key: str) -> bool:
-    name = key.partition("/")[2]
-    return bool(getattr(run.metrics.get(name), "higher_is_better", False))
+def watched(run: Run, monitor: str | None, callback: str) -> tuple[str, Better]:
+    """Return the name of the score to watch and what makes it better: the run's objective, or what `monitor` names.
+
+    Raises:
+        ConfigError: there is no such score, or it doesn't say which way it is better.
+    """
+    if monitor is None:
+        return run.objective.key, run.objective.better
+    direction, _, key = monitor.rpartition(":")
+    split, _, name = key.partition("/")
+    place = f"callback.{callback}.monitor"
+    if direction not in ("", "min", "max") or split != "valid" or name not in ("loss", *run.metrics):
+        known = ", ".join(f"valid/{name}" for name in ("loss", *run.metrics))
+        raise ConfigError(f"{place}: {monitor!r} is no score; there are {known}, with min: or max: before it or not")
+    maximize = direction == "max"
+    if not direction and name != "loss":
+        maximize = getattr(run.metrics[name], "higher_is_better", None)
+        if maximize is None:
+            raise ConfigError(f"{place}: {name} doesn't say which way it is better: write min:{key} or max:{key}")
+
+    def better(new: float, old: float | None) -> bool:
+        if math.isnan(new) or old is None or math.isnan(old):
+            return not math.isnan(new)
+        return new > old if maximize else new < old
+
+    return key, better

@@ -1,82 +1,71 @@
-"""Samples cut into train, valid and test, and scaled by what the training part alone says."""
+"""Which samples train, validate and test. The answer follows from the seed alone, whatever was drawn before."""
 
-from typing import Annotated, Any
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated
 
 import numpy as np
 import torch
-from torch import Tensor
+from numpy.typing import NDArray
 
 from weft import Range
 
-Share = Annotated[float, Range(0.001, 0.998), "share of the samples"]
-Pair = tuple[Tensor, Tensor]
-Array = np.ndarray[Any, Any]
+Valid = Annotated[float, Range(0.01, 0.98), "share of the samples for validation"]
+Test = Annotated[float, Range(0.01, 0.98), "share of the samples for the test"]
+Indices = NDArray[np.int64]
 
 
-def split(inputs: Array, targets: Array, valid: float, test: float, seed: int, stratify: bool) -> list[tuple[Array, Array]]:
-    """Return (inputs, targets) of train, valid and test. Stratified, each has its share of every class.
+def shuffled(samples: int, valid: float, test: float, seed: int) -> tuple[Indices, Indices, Indices]:
+    """Return the indices of the three splits, each in rising order.
 
     Raises:
-        ValueError: the shares leave nothing to train on, or there are too few samples of a class.
+        ValueError: nothing would be left for training.
     """
-    from sklearn.model_selection import train_test_split
+    _check(valid, test)
+    order = _permutation(samples, torch.Generator().manual_seed(seed))
+    parts = _cut(order, valid, test)
+    if not len(parts[0]):
+        raise ValueError(f"{samples} samples are too few for valid={valid:g} and test={test:g}: none is left for training")
+    train, validation, tested = map(np.sort, parts)
+    return train, validation, tested
 
+
+def stratified(
+    labels: NDArray[np.int64], classes: Sequence[str], valid: float, test: float, seed: int
+) -> tuple[Indices, Indices, Indices]:
+    """Return the indices of the three splits, each in rising order, with every class in each of them by its share.
+
+    Raises:
+        ValueError: a class has too few samples to be in all three; names those.
+    """
+    _check(valid, test)
+    generator = torch.Generator().manual_seed(seed)
+    parts: list[tuple[Indices, Indices, Indices]] = []
+    few: list[str] = []
+    for label, name in enumerate(classes):
+        members = np.flatnonzero(labels == label)
+        parts.append(_cut(members[_permutation(len(members), generator)], valid, test))
+        if not all(map(len, parts[-1])):
+            few.append(f"{name} ({len(members)})")
+    if few:
+        raise ValueError(f"too few samples to be in train, valid={valid:g} and test={test:g} alike: {', '.join(few)}")
+    train, validation, tested = (np.sort(np.concatenate(split)) for split in zip(*parts, strict=True))
+    return train, validation, tested
+
+
+def _check(valid: float, test: float) -> None:
     if valid + test >= 1:
-        raise ValueError(f"valid={valid:g} and test={test:g} leave nothing to train on: their sum must be below 1")
-    strata = targets if stratify else None
-    try:
-        rest, last = train_test_split(np.arange(len(targets)), test_size=test, random_state=seed, stratify=strata)
-        strata = targets[rest] if stratify else None
-        first, middle = train_test_split(rest, test_size=valid / (1 - test), random_state=seed, stratify=strata)
-    except ValueError as error:
-        raise ValueError(f"{len(targets)} samples can't be split with valid={valid:g} and test={test:g}: {error}") from None
-    return [(inputs[chosen], targets[chosen]) for chosen in (first, middle, last)]
+        raise ValueError(f"valid={valid:g} and test={test:g} leave nothing for training: together they must be below 1")
 
 
-def standardized(parts: list[Array]) -> list[Array]:
-    """Return the parts scaled so that each column of the first, the training part, has mean 0 and variance 1. A column that
-    is constant there stays as it is but for its mean."""
-    mean, deviation = parts[0].mean(0), parts[0].std(0)
-    deviation = np.where(deviation == 0, 1.0, deviation)
-    return [(part - mean) / deviation for part in parts]
+def _permutation(samples: int, generator: torch.Generator) -> Indices:
+    order: Indices = torch.randperm(samples, generator=generator).numpy()
+    return order
 
 
-class Classes:
-    """A classification: inputs as given, standardised when they are a table; targets are numbers of classes."""
-
-    task = "classification"
-    vocabulary = None
-
-    def __init__(
-        self, inputs: Array, targets: Array, classes: list[str], source: str, valid: float, test: float, seed: int, table: bool
-    ):
-        parts = split(inputs, targets, valid, test, seed, stratify=True)
-        features = [part[0] for part in parts]
-        pairs = [
-            (torch.tensor(a, dtype=torch.float32), torch.tensor(part[1], dtype=torch.int64))
-            for a, part in zip(standardized(features) if table else features, parts, strict=True)
-        ]
-        self.train, self.valid, self.test = pairs
-        self.inputs = tuple(inputs.shape[1:])
-        self.outputs = len(classes)
-        self.classes = classes
-        self.source = source
-
-
-class Numbers:
-    """A regression: inputs and targets standardised by the training part, so that errors are in its standard deviations."""
-
-    task = "regression"
-    vocabulary = None
-
-    def __init__(self, inputs: Array, targets: Array, source: str, valid: float, test: float, seed: int):
-        parts = split(inputs, targets.reshape(len(targets), -1), valid, test, seed, stratify=False)
-        features, answers = (standardized([part[place] for part in parts]) for place in (0, 1))
-        pairs = [
-            (torch.tensor(a, dtype=torch.float32), torch.tensor(b, dtype=torch.float32))
-            for a, b in zip(features, answers, strict=True)
-        ]
-        self.train, self.valid, self.test = pairs
-        self.inputs = tuple(inputs.shape[1:])
-        self.outputs = answers[0].shape[1]
-        self.source = source
+def _cut(order: Indices, valid: float, test: float) -> tuple[Indices, Indices, Indices]:
+    """Return what is left for training, then the other two, which have at least one each."""
+    validated = max(1, round(len(order) * valid))
+    tested = max(1, round(len(order) * test))
+    return order[validated + tested :], order[:validated], order[validated : validated + tested]

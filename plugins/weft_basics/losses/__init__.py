@@ -1,15 +1,11 @@
-"""Losses, by name."""
+"""Losses. Those for classification take scores (N, C) and labels (N,), those for regression two tensors (N, K)."""
 
-from typing import Any
+from weft import Register
 
 
-def register_losses(register: Any) -> None:
-    """Offer each under its name."""
-    register("weft_basics.losses.classification:CrossEntropy", name="cross_entropy")
-    register("weft_basics.losses.classification:NLL", name="nll")
-    register("weft_basics.losses.classification:Hinge", name="hinge")
-    register("weft_basics.losses.classification:SquaredHinge", name="squared_hinge")
-    register("weft_basics.losses.regression:MSE", name="mse")
-    register("weft_basics.losses.regression:MAE", name="mae")
-    register("weft_basics.losses.regression:Huber", name="huber")
-    register("weft_basics.losses.regression:SmoothL1", name="smooth_l1")
+def register_all(register: Register) -> None:
+    for name in ("mse", "mae", "huber", "smooth_l1"):
+        register(f"weft_basics.losses.regression:{name}", name)
+    register("weft_basics.losses.cross_entropy:CrossEntropy", "cross_entropy")
+    register("weft_basics.losses.hinge:Hinge", "hinge")
+    register("weft_basics.losses.hinge:SquaredHinge", "squared_hinge")

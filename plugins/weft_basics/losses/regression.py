@@ -1,61 +1,52 @@
-"""Losses of regression: outputs and targets of one shape, (batch, numbers). They don't broadcast."""
+"""Losses of regression: means over all N x K numbers. All raise ValueError where outputs and targets differ in shape, which
+torch would broadcast: (N, 1) against (N,) gives N x N differences."""
+
+from __future__ import annotations
 
 from typing import Annotated
 
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from weft import Range
 
-_TASKS = ("regression",)
+
+def mse(outputs: Tensor, targets: Tensor) -> Tensor:
+    """Mean of squared errors, (y - t)²."""
+    _same_shape(outputs, targets)
+    return functional.mse_loss(outputs, targets)
 
 
-class MSE(nn.Module):
-    """Mean squared error: mean of (output - target)²."""
-
-    tasks = _TASKS
-
-    def forward(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        return functional.mse_loss(*_alike(outputs, targets))
+def mae(outputs: Tensor, targets: Tensor) -> Tensor:
+    """Mean of absolute errors, |y - t|."""
+    _same_shape(outputs, targets)
+    return functional.l1_loss(outputs, targets)
 
 
-class MAE(nn.Module):
-    """Mean absolute error: mean of |output - target|."""
-
-    tasks = _TASKS
-
-    def forward(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        return functional.l1_loss(*_alike(outputs, targets))
-
-
-class Huber(nn.Module):
-    """Squared error up to `delta`, linear beyond it (Huber 1964): outliers pull less."""
-
-    tasks = _TASKS
-
-    def __init__(self, delta: Annotated[float, Range(1e-6, 1e6, log=True), "where it becomes linear"] = 1.0):
-        super().__init__()
-        self.delta = delta
-
-    def forward(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        return functional.huber_loss(*_alike(outputs, targets), delta=self.delta)
+def huber(
+    outputs: Tensor,
+    targets: Tensor,
+    delta: Annotated[float, Range(1e-4, 1e4, log=True), "error where the square ends, in the targets' unit"] = 1.0,
+) -> Tensor:
+    """Squares for errors up to delta, straight lines beyond: (y - t)² / 2, or delta · (|y - t| - delta / 2) (Huber 1964)."""
+    _same_shape(outputs, targets)
+    return functional.huber_loss(outputs, targets, delta=delta)
 
 
-class SmoothL1(nn.Module):
-    """The Huber loss over `beta`: |error| beyond `beta`, and its square over 2·beta below (Girshick 2015)."""
-
-    tasks = _TASKS
-
-    def __init__(self, beta: Annotated[float, Range(1e-6, 1e6, log=True), "where it becomes linear"] = 1.0):
-        super().__init__()
-        self.beta = beta
-
-    def forward(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        return functional.smooth_l1_loss(*_alike(outputs, targets), beta=self.beta)
+def smooth_l1(
+    outputs: Tensor,
+    targets: Tensor,
+    beta: Annotated[float, Range(1e-4, 1e4, log=True), "error where the square ends, in the targets' unit"] = 1.0,
+) -> Tensor:
+    """The Huber loss divided by beta: (y - t)² / (2 beta), or |y - t| - beta / 2, of slope 1 beyond (Girshick 2015)."""
+    _same_shape(outputs, targets)
+    return functional.smooth_l1_loss(outputs, targets, beta=beta)
 
 
-def _alike(outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-    """Return both, or raise ValueError: (n, 1) against (n,) would broadcast to (n, n), and train on nonsense."""
+for _loss in (mse, mae, huber, smooth_l1):
+    _loss.tasks = ("regression",)  # type: ignore[attr-defined]
+
+
+def _same_shape(outputs: Tensor, targets: Tensor) -> None:
     if outputs.shape != targets.shape:
-        raise ValueError(f"outputs of shape {list(outputs.shape)} and targets of shape {list(targets.shape)} differ")
-    return outputs, targets
+        raise ValueError(f"outputs of shape {list(outputs.shape)} can't be held against targets of shape {list(targets.shape)}")

@@ -1,21 +1,13 @@
-"""Metrics, by name: torchmetrics', told the task's shape."""
+"""Metrics. Those that need no sorting are written out: torchmetrics takes longer to import than a small run to train."""
 
-from typing import Any
-
-_CLASSIFICATION = {
-    "accuracy": "Accuracy",
-    "balanced_accuracy": "BalancedAccuracy",
-    "f1": "F1",
-    "precision": "Precision",
-    "recall": "Recall",
-    "auroc": "AUROC",
-    "calibration_error": "CalibrationError",
-}
-_REGRESSION = {"mse": "MSE", "rmse": "RMSE", "mae": "MAE", "r2": "R2"}
+from weft import Register
 
 
-def register_metrics(register: Any) -> None:
-    """Offer each under its name."""
-    for module, names in (("classification", _CLASSIFICATION), ("regression", _REGRESSION)):
-        for name, attribute in names.items():
-            register(f"weft_basics.metrics.{module}:{attribute}", name=name)
+def register_all(register: Register) -> None:
+    register("weft_basics.metrics.accuracy:Accuracy", "accuracy")
+    for name in ("F1", "Precision", "Recall"):
+        register(f"weft_basics.metrics.confusion:{name}", name.lower())
+    register("weft_basics.metrics.auroc:AUROC", "auroc")
+    for name in ("MSE", "RMSE", "MAE"):
+        register(f"weft_basics.metrics.errors:{name}", name.lower())
+    register("weft_basics.metrics.r2:R2", "r2")

@@ -1,11 +1,10 @@
-"""Models, by name."""
+"""Models, from one layer up."""
 
-from typing import Any
+from weft import Register
 
 
-def register_models(register: Any) -> None:
-    """Offer each under its name."""
-    register("weft_basics.models.linear:Linear", name="linear")
-    register("weft_basics.models.mlp:MLP", name="mlp")
-    register("weft_basics.models.cnn:CNN", name="cnn")
-    register("weft_basics.models.rnn:RNN", name="rnn")
+def register_all(register: Register) -> None:
+    register("weft_basics.models.linear:Linear", "linear")
+    register("weft_basics.models.mlp:MLP", "mlp")
+    register("weft_basics.models.cnn:CNN", "cnn")
+    register("weft_basics.models.rnn:RNN", "rnn")

@@ -1,31 +1,46 @@
-"""The multi-layer perceptron."""
+"""The multilayer perceptron."""
+
+from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Annotated
 
-from torch import nn
+from torch import Tensor, nn
 
 from weft import Choice, Range
 
 
-class MLP(nn.Sequential):
-    """Fully connected layers with an activation between each two of them.
+class MLP(nn.Module):
+    """Hidden layers of equal width on the flattened sample, each followed by an activation, then a linear layer.
 
-    Inputs of shape (batch, *inputs) are flattened; outputs are (batch, outputs). `depth` hidden layers of `width` units.
+    (N, *inputs) -> (N, outputs).
+
+    Raises:
+        ValueError: the samples are tokens.
     """
 
     def __init__(
         self,
         inputs: tuple[int, ...],
         outputs: int,
-        width: Annotated[int, Range(1, 65536, log=True), "units of a hidden layer"] = 128,
-        depth: Annotated[int, Range(1, 64), "hidden layers"] = 1,
+        vocabulary: int | None = None,
+        width: Annotated[int, Range(1, 16384, log=True), "units in a hidden layer"] = 128,
+        depth: Annotated[int, Range(1, 32), "number of hidden layers"] = 1,
         activation: Annotated[Callable[[], nn.Module], Choice("activation")] = "relu",  # type: ignore[assignment]
     ):
-        layers: list[nn.Module] = [nn.Flatten()]
-        size = math.prod(inputs)
-        for _ in range(depth):
-            layers += [nn.Linear(size, width), activation()]
-            size = width
-        super().__init__(*layers, nn.Linear(size, outputs))
+        super().__init__()
+        if vocabulary is not None:
+            raise ValueError("mlp takes numbers, and this dataset's samples are tokens; rnn takes them")
+        widths = [math.prod(inputs), *[width] * depth]
+        self.hidden = nn.ModuleList(nn.Linear(*pair) for pair in pairwise(widths))
+        self.activations = nn.ModuleList(activation() for _ in self.hidden)
+        self.output = nn.Linear(width, outputs)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        units = inputs.flatten(1)
+        for layer, activation in zip(self.hidden, self.activations, strict=True):
+            units = activation(layer(units))
+        outputs: Tensor = self.output(units)
+        return outputs

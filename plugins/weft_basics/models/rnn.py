@@ -1,4 +1,6 @@
-"""Recurrent networks: the plain one, LSTM and GRU."""
+"""Recurrent networks."""
+
+from __future__ import annotations
 
 from typing import Annotated, Literal
 
@@ -6,18 +8,18 @@ from torch import Tensor, nn
 
 from weft import Range
 
-_CELLS = {"rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}
+_CELLS = {"lstm": nn.LSTM, "gru": nn.GRU, "rnn": nn.RNN}
 
 
 class RNN(nn.Module):
-    """A recurrent network over a sequence, and a linear layer on its last state.
+    """A recurrent network read from the first step to the last; the last state goes through a linear layer.
 
-    Inputs are sequences of shape (batch, length, features); of images, (batch, channels, height, width), the rows are the
-    sequence. With a vocabulary they are tokens of shape (batch, length), which are embedded first. Outputs are
-    (batch, outputs). Elman 1990; Hochreiter and Schmidhuber 1997 (lstm); Cho et al. 2014 (gru).
+    (N, length, features) -> (N, outputs). An image (N, channels, height, width) is read row by row, its channels side by
+    side. Where the dataset has a vocabulary, (N, length) are tokens and are embedded. Cells: Elman 1990 (rnn), Hochreiter
+    and Schmidhuber 1997 (lstm), Cho et al. 2014 (gru).
 
     Raises:
-        ValueError: the inputs are no sequence.
+        ValueError: samples that aren't sequences.
     """
 
     def __init__(
@@ -25,28 +27,28 @@ class RNN(nn.Module):
         inputs: tuple[int, ...],
         outputs: int,
         vocabulary: int | None = None,
-        cell: Annotated[Literal["lstm", "gru", "rnn"], "what remembers"] = "lstm",
-        width: Annotated[int, Range(1, 65536, log=True), "units of a layer"] = 64,
-        layers: Annotated[int, Range(1, 16), "one above the other"] = 1,
-        bidirectional: Annotated[bool, "read it backwards as well"] = False,
+        cell: Literal["lstm", "gru", "rnn"] = "lstm",
+        hidden: Annotated[int, Range(1, 8192, log=True), "units in a layer"] = 64,
+        layers: Annotated[int, Range(1, 16), "recurrent layers on top of each other"] = 1,
+        embedding: Annotated[int, Range(1, 4096, log=True), "numbers that stand for a token"] = 32,
     ):
         super().__init__()
-        if vocabulary is not None:
-            if len(inputs) != 1:
-                raise ValueError(f"takes tokens of shape [length], not samples of shape {list(inputs)}")
-            self.embedding: nn.Module = nn.Embedding(vocabulary, width)
-            features = width
-        elif len(inputs) in (2, 3):
-            self.embedding = nn.Identity()
-            features = inputs[-1] * (inputs[0] if len(inputs) == 3 else 1)
-        else:
-            raise ValueError(f"takes sequences of shape [length, features], not samples of shape {list(inputs)}")
-        self.recurrent = _CELLS[cell](features, width, layers, batch_first=True, bidirectional=bidirectional)
-        self.head = nn.Linear(width * (2 if bidirectional else 1), outputs)
+        if vocabulary is not None and len(inputs) != 1:
+            raise ValueError(f"rnn takes tokens of shape [length], not samples of shape {list(inputs)}")
+        if vocabulary is None and len(inputs) not in (2, 3):
+            raise ValueError(
+                f"rnn takes sequences of shape [length, features] or [channels, length, features], "
+                f"not samples of shape {list(inputs)}"
+            )
+        self.embedding = nn.Identity() if vocabulary is None else nn.Embedding(vocabulary, embedding)
+        features = embedding if vocabulary is not None else inputs[-1] * (inputs[0] if len(inputs) == 3 else 1)
+        self.recurrent = _CELLS[cell](features, hidden, layers, batch_first=True)
+        self.output = nn.Linear(hidden, outputs)
 
     def forward(self, inputs: Tensor) -> Tensor:
-        sequence = self.embedding(inputs)
-        if sequence.dim() == 4:
-            sequence = sequence.permute(0, 2, 1, 3).flatten(2)
-        states, _ = self.recurrent(sequence)
-        return self.head(states[:, -1])
+        steps = self.embedding(inputs)
+        if steps.ndim == 4:
+            steps = steps.transpose(1, 2).flatten(2)
+        states, _ = self.recurrent(steps)
+        outputs: Tensor = self.output(states[:, -1])
+        return outputs

@@ -1,14 +1,12 @@
-"""Regularizers, by name."""
+"""Regularizers: penalties added to the loss, and changes to the model, the batch, the gradients or the weights."""
 
-from typing import Any
+from weft import Register
 
 
-def register_regularizers(register: Any) -> None:
-    """Offer each under its name."""
-    register("weft_basics.regularizers.penalties:l1", name="l1")
-    register("weft_basics.regularizers.penalties:l2", name="l2")
-    register("weft_basics.regularizers.penalties:elastic_net", name="elastic_net")
-    register("weft_basics.regularizers.dropout:Dropout", name="dropout")
-    register("weft_basics.regularizers.max_norm:MaxNorm", name="max_norm")
-    register("weft_basics.regularizers.label_smoothing:LabelSmoothing", name="label_smoothing")
-    register("weft_basics.regularizers.gradient_noise:GradientNoise", name="gradient_noise")
+def register_all(register: Register) -> None:
+    for name in ("l1", "l2", "elastic_net"):
+        register(f"weft_basics.regularizers.penalties:{name}", name)
+    register("weft_basics.regularizers.dropout:Dropout", "dropout")
+    register("weft_basics.regularizers.max_norm:MaxNorm", "max_norm")
+    register("weft_basics.regularizers.label_smoothing:LabelSmoothing", "label_smoothing")
+    register("weft_basics.regularizers.gradient_noise:GradientNoise", "gradient_noise")

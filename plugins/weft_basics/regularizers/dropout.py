@@ -1,59 +1,79 @@
-"""Dropout, on a model that knows nothing of it."""
+"""Dropout for any model."""
+
+from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Annotated, Any
 
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.utils.rnn import PackedSequence
 
 from weft import Range, UserError
 
 
-class Dropout:
-    """In training, sets each input of every weighted layer but the first to zero with probability `p`, and scales the
-    others by 1 / (1 - p) (Srivastava et al. 2014).
+def weighted_layers(model: nn.Module) -> dict[str, nn.Module]:
+    """Return the modules without children that have a weight of two dimensions or more, by name, in their order."""
+    return {
+        name: module
+        for name, module in model.named_modules()
+        if not [*module.children()] and any(parameter.ndim >= 2 for parameter in module.parameters(recurse=False))
+    }
 
-    A weighted layer is a module without children that has a parameter of two or more dimensions.
+
+class Dropout:
+    """In training, each number that enters a weighted layer after the first is zero with probability p, else divided by 1 - p.
+
+    The layers are those of `weighted_layers`, in the order that the model names them; the model's own code stays as it is.
+    Embeddings are passed over: what enters them are tokens. Srivastava et al., "Dropout: a simple way to prevent neural
+    networks from overfitting", 2014.
 
     Raises:
-        ValueError: the model has no second weighted layer.
-        UserError: after the first step, when a layer was never called as a module, so that its inputs were not dropped.
+        ValueError: the model has no weighted layer after its first.
+        UserError: after the first step, when a layer was never called as a module, so that nothing was dropped.
     """
 
-    def __init__(self, p: Annotated[float, Range(0, 0.99), "share of inputs set to zero"] = 0.2):
+    def __init__(self, model: nn.Module, p: Annotated[float, Range(0, 0.99), "share of numbers that are dropped"] = 0.5):
         self.p = p
-        self._waiting: set[str] | None = None
+        names = [*weighted_layers(model)]
+        if not self._inner(model):
+            has = f"has only {names[0] or 'itself'}" if names else "has none"
+            raise ValueError(f"dropout acts on what enters the weighted layers after the first; {type(model).__name__} {has}")
+        self.silent: set[str] = set()
+        """The layers that have not been called yet."""
 
     def attach(self, model: nn.Module) -> None:
-        """Put the hooks on the layers."""
-        layers = [(name, module) for name, module in model.named_modules() if _is_weighted(module)]
-        if len(layers) < 2:
-            raise ValueError(
-                f"drops the inputs of every weighted layer after the first, and this model has {len(layers)} of them"
-            )
-        self._waiting = {name for name, _ in layers[1:]}
-        for name, module in layers[1:]:
-            module.register_forward_pre_hook(self._dropping(name))
+        """Put dropout before each weighted layer after the first."""
+        for name, module in self._inner(model).items():
+            self.silent.add(name)
+            module.register_forward_pre_hook(self._dropping(name), with_kwargs=True)
 
     def weights(self, model: nn.Module) -> None:
-        """After a step: see that every hook has fired."""
-        if self._waiting:
-            missed = ", ".join(sorted(self._waiting))
-            raise UserError(f"dropout: never reached {missed}: the model uses the weights without calling the layer")
-        self._waiting = None
+        """Raise UserError when a layer has not been called by the end of the first step."""
+        if self.silent:
+            raise UserError(
+                f"regularizer dropout: {', '.join(sorted(self.silent))} of {type(model).__name__} never ran as a module, so nothing "
+                "was dropped there: the model uses the weights by itself; let it call the module, or train without dropout"
+            )
 
-    def _dropping(self, name: str) -> Callable[..., Any]:
-        def drop(module: nn.Module, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
-            if self._waiting and module.training:
-                self._waiting.discard(name)
-            first, *rest = arguments
-            if not isinstance(first, Tensor) or not first.is_floating_point():
-                return arguments  # tokens, as an embedding takes them, can't be dropped
-            return functional.dropout(first, self.p, module.training), *rest
+    def _inner(self, model: nn.Module) -> dict[str, nn.Module]:
+        later = [*weighted_layers(model).items()][1:]
+        return {name: module for name, module in later if not isinstance(module, (nn.Embedding, nn.EmbeddingBag))}
+
+    def _dropping(self, name: str) -> Callable[[nn.Module, Any, Any], Any]:
+        def drop(module: nn.Module, arguments: tuple[Any, ...], named: dict[str, Any]) -> Any:
+            self.silent.discard(name)
+            if not module.training:
+                return None
+            if arguments:
+                return (self._dropped(arguments[0]), *arguments[1:]), named
+            first = next(iter(named))
+            return arguments, {**named, first: self._dropped(named[first])}
 
         return drop
 
-
-def _is_weighted(module: nn.Module) -> bool:
-    alone = next(module.children(), None) is None
-    return alone and any(parameter.dim() > 1 for parameter in module.parameters(recurse=False))
+    def _dropped(self, entering: Any) -> Any:
+        if isinstance(entering, PackedSequence):
+            return entering._replace(data=functional.dropout(entering.data, self.p))
+        kept: Tensor = functional.dropout(entering, self.p)
+        return kept

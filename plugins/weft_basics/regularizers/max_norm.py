@@ -1,4 +1,6 @@
-"""A bound on the weights that lead to one unit."""
+"""A limit to the weights of a unit."""
+
+from __future__ import annotations
 
 from typing import Annotated
 
@@ -6,22 +8,21 @@ import torch
 from torch import nn
 
 from weft import Range
+from weft_basics.regularizers.penalties import weights
 
 
 class MaxNorm:
-    """After each step, scales down the weights into a unit whose norm exceeds `limit` (Srebro and Shraibman 2005).
+    """After each step, the weights that enter a unit are scaled down to a Euclidean norm of at most `limit`.
 
-    The weights into a unit are a row of a matrix, or a filter of a convolution; biases are left alone.
+    A unit is an index of a weight's first dimension: a row of a matrix, a filter of a convolution, a token of an embedding.
+    Biases are left alone. Srebro and Shraibman 2005; with dropout in Srivastava et al. 2014.
     """
 
-    def __init__(self, limit: Annotated[float, Range(1e-6, 1e6, log=True), "greatest norm"] = 3.0):
+    def __init__(self, limit: Annotated[float, Range(1e-3, 1e3, log=True), "largest norm of a unit's weights"] = 3.0):
         self.limit = limit
 
     @torch.no_grad()
     def weights(self, model: nn.Module) -> None:
-        """Project every weight."""
-        for parameter in model.parameters():
-            if parameter.dim() > 1:
-                norms = parameter.flatten(1).norm(dim=1).clamp_min(1e-12)
-                scale = (self.limit / norms).clamp_max(1.0)
-                parameter.mul_(scale.view(-1, *[1] * (parameter.dim() - 1)))
+        """Scale down what is above the limit, in place."""
+        for parameter in weights(model):
+            parameter.renorm_(2, 0, self.limit)

@@ -21,8 +21,21 @@ _around = st.text(" ,;:/(){}'\"\n=-", max_size=5)
 
 @pytest.mark.parametrize(
     "key",
-    ["token", "hub.token", "api_key", "apikey", "apiKey", "wandb.API_KEY", "db_password", "passwd", "client-secret", "auth"]
-    + ["credentials", "user.authToken", "aws_secret_access_key"],
+    [
+        "token",
+        "hub.token",
+        "api_key",
+        "apikey",
+        "apiKey",
+        "wandb.API_KEY",
+        "db_password",
+        "passwd",
+        "client-secret",
+        "auth",
+        "credentials",
+        "user.authToken",
+        "aws_secret_access_key",
+    ],
 )
 def test_a_key_that_names_a_secret_hides_the_whole_value(key: str) -> None:
     assert redact(key, "anything at all") == REDACTED

@@ -82,8 +82,12 @@ def test_ten_thousand_points_arrive_in_order_and_once(shared_store: str, client:
 def test_values_that_are_not_finite_are_kept_and_named(shared_store: str, client: Client) -> None:
     tracker = _begun(shared_store, "not finite")
     tracker.log(
-        [Point("nan", math.nan, 0, _NOW), Point("up", math.inf, 0, _NOW), Point("down", -math.inf, 0, _NOW)]
-        + [Point("fine", 1.0, 0, _NOW)]
+        [
+            Point("nan", math.nan, 0, _NOW),
+            Point("up", math.inf, 0, _NOW),
+            Point("down", -math.inf, 0, _NOW),
+            Point("fine", 1.0, 0, _NOW),
+        ]
     )
     tracker.end(Status.FAILED)
     run = client(shared_store).get_run(tracker.run_id)
@@ -437,8 +441,16 @@ def test_an_experiments_artifacts_stay_in_their_folder(
 
 @pytest.mark.parametrize(
     "uri",
-    ["sqlite:///runs/mlflow.db", "sqlite:////tmp/mlflow.db", "postgresql://host/db", "postgresql+psycopg2://u:p@host/db"]
-    + ["mysql+pymysql://host/db", "mssql+pyodbc://host/db", "http://localhost:5000", "https://host.example/mlflow"],
+    [
+        "sqlite:///runs/mlflow.db",
+        "sqlite:////tmp/mlflow.db",
+        "postgresql://host/db",
+        "postgresql+psycopg2://u:p@host/db",
+        "mysql+pymysql://host/db",
+        "mssql+pyodbc://host/db",
+        "http://localhost:5000",
+        "https://host.example/mlflow",
+    ],
 )
 def test_stores_that_can_be(uri: str) -> None:
     check_uri(uri)

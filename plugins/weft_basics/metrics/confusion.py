@@ -1,0 +1,65 @@
+"""What is counted from right and wrong answers of each class, then averaged over classes alike.
+
+A class that is in neither targets nor answers so far doesn't count; where a fraction is 0 / 0 it is 0. Outputs (N, C), targets
+(N,). As scikit-learn's and torchmetrics' macro averages.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from weft_basics.metrics.fitting import check_task
+
+
+class Confusion:
+    """How many samples of each class (rows) were answered with each (columns). `score` is what is averaged over classes."""
+
+    tasks = ("classification",)
+    higher_is_better = True
+
+    def __init__(self, task: str, outputs: int):
+        check_task(self, task)
+        self.classes = outputs
+        self.reset()
+
+    def reset(self) -> None:
+        self.counts: Tensor | None = None
+
+    def update(self, outputs: Tensor, targets: Tensor) -> None:
+        pairs = targets * self.classes + outputs.argmax(1)
+        counts = torch.bincount(pairs, minlength=self.classes**2).view(self.classes, self.classes)
+        self.counts = counts if self.counts is None else self.counts + counts
+
+    def compute(self) -> float:
+        if self.counts is None:
+            return float("nan")
+        counts = self.counts.cpu().double()
+        targets, answers = counts.sum(1), counts.sum(0)
+        scores = self.score(counts.diagonal(), targets, answers).nan_to_num(0)
+        return float(scores[targets + answers > 0].mean())
+
+    def score(self, right: Tensor, targets: Tensor, answers: Tensor) -> Tensor:
+        """Return each class's score (C,) from its right answers, its samples and the answers that named it, all (C,)."""
+        raise NotImplementedError
+
+
+class F1(Confusion):
+    """Harmonic mean of precision and recall, averaged over classes."""
+
+    def score(self, right: Tensor, targets: Tensor, answers: Tensor) -> Tensor:
+        return 2 * right / (targets + answers)
+
+
+class Precision(Confusion):
+    """Share of the answers naming a class that are right, averaged over classes."""
+
+    def score(self, right: Tensor, targets: Tensor, answers: Tensor) -> Tensor:
+        return right / answers
+
+
+class Recall(Confusion):
+    """Share of a class's samples that are answered right, averaged over classes."""
+
+    def score(self, right: Tensor, targets: Tensor, answers: Tensor) -> Tensor:
+        return right / targets
