@@ -64,7 +64,10 @@ def run(arguments: tuple[str, ...]) -> int:
 
     parser = get_args_parser()
     parser.prog = "weft run"
-    asked = parser.parse_args(arguments)
+    asked, unknown = parser.parse_known_args(arguments)
+    if unknown:
+        options = [option for action in parser._actions for option in action.option_strings]
+        raise ConfigError(f"{unknown[0]}: no such option{did_you_mean(unknown[0], options)}; see weft run --help")
     for option in ("config_path", "config_name", "experimental_rerun"):
         if getattr(asked, option, None):
             raise ConfigError(f"--{option.replace('_', '-')}: not here; --config-dir adds a folder of YAML to weft's config")

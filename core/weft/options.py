@@ -123,10 +123,10 @@ def _option(parameter: inspect.Parameter, annotation: Any) -> Iterable[Option]:
     required = parameter.default is parameter.empty
     try:
         kind = from_default(parameter.default) if annotation is parameter.empty else from_annotation(annotation)
-        default = MISSING
-        if not required:
-            default = parameter.default if kind.name == "choice" else kind.check(parameter.default)
-    except (Untypable, Refusal):
+        default = parameter.default if required or kind.name == "choice" else kind.check(parameter.default)
+    except Refusal as error:
+        raise PluginError(f"parameter {parameter.name!r} has a default that it would refuse itself: {error}") from None
+    except Untypable:
         if required:
             raise PluginError(
                 f"parameter {parameter.name!r} must be given, and weft can't read its type: annotate it, or register it "
@@ -136,7 +136,7 @@ def _option(parameter: inspect.Parameter, annotation: Any) -> Iterable[Option]:
     if parameter.name == "name":
         raise PluginError("an option can't be called 'name': that is the component's own")
     texts = [mark for mark in get_args(annotation)[1:] if isinstance(mark, str)] if _annotated(annotation) else []
-    yield Option(parameter.name, kind, default, " ".join(texts))
+    yield Option(parameter.name, kind, MISSING if required else default, " ".join(texts))
 
 
 def _annotated(annotation: Any) -> bool:

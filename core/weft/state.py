@@ -132,6 +132,7 @@ class Run:
         self.best = Best(**state["best"])
         for name, part in self._stateful().items():
             part.load_state_dict(state["parts"][name])
+        _restore_types(self.optimizer, state["parts"]["optimizer"])
         restore_random_state(state["random"], self.device.device)
 
     def _stateful(self) -> dict[str, Any]:
@@ -147,6 +148,16 @@ class Run:
             **{f"callback.{name}": callback for name, callback in self.callbacks.items()},
         }
         return {name: part for name, part in parts.items() if hasattr(part, "state_dict")}
+
+
+def _restore_types(optimizer: Any, saved: Mapping[str, Any]) -> None:
+    """Give the optimizer's tensors the types they were saved with: torch casts them to the weights' on loading, and a float32
+    counter of NAdam's goes on in float64 from there."""
+    loaded = optimizer.state_dict().get("state", {})
+    for index, values in saved.get("state", {}).items():
+        for name, value in values.items() if isinstance(values, Mapping) else ():
+            if isinstance(value, Tensor) and loaded[index][name].dtype != value.dtype:
+                loaded[index][name].data = value.to(loaded[index][name].device)
 
 
 def seed_everything(seed: int) -> None:

@@ -4,7 +4,7 @@
 number of its `run`:
 
     start     uri, artifact_root, name, experiment, params, tags, dataset, run_id, time     answered by run_id or by lost
-    log       keys, values, steps, times: columns, a row is a point
+    log       rows: of step, timestamp, keys, values
     tag       tags
     artifact  path, folder
     end       status, time                                           answered by ended, with what was refused
@@ -325,6 +325,9 @@ class _Store:
         from mlflow.exceptions import MlflowException
 
         location = None
+        database = database_file(self.uri)
+        if artifact_root is None and database is not None:
+            artifact_root = str(database.parent / "artifacts")  # MLflow's own default is wherever a process happens to run
         if artifact_root is not None and not self.is_server:
             folder = re.sub(r"[^\w.\-]", "_", name)
             location = (Path(artifact_root) / (folder if folder.strip(".") else f"_{folder}")).as_uri()
@@ -540,8 +543,8 @@ def _follow(inbox: SimpleQueue[str | None], reply: _Reply) -> None:
 
 def _record(recorded: _Recorded, verb: str, message: Mapping[str, Any]) -> None:
     if verb == "log":
-        columns = (message[column] for column in ("keys", "values", "steps", "times"))
-        recorded.add(zip(*columns, strict=True))
+        for step, at, keys, values in message["rows"]:
+            recorded.add((key, value, step, at) for key, value in zip(keys, values, strict=True))
     elif verb == "tag":
         recorded.tags(message["tags"])
     else:

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -19,7 +19,8 @@ from torch import Tensor, nn
 from weft.callback import Callback
 from weft.errors import NonFiniteError
 from weft.settings import Observe
-from weft.telemetry.tracker import MemoryTracker, Point, Tracker
+from weft.telemetry.statistics import Numbers, meter
+from weft.telemetry.tracker import MemoryTracker, Row, Tracker
 
 if TYPE_CHECKING:
     from weft.state import Run
@@ -28,17 +29,28 @@ _FLUSH_SECONDS = 0.5
 _FLUSH_ROWS = 256
 
 
+Finish = Callable[[list[float]], tuple[Sequence[str], Sequence[float]]]
+
+
+class _Staged(NamedTuple):
+    """A row whose numbers are on the device still: `finish` makes its series of them when they have come."""
+
+    step: int
+    numbers: Sequence[Tensor]
+    finish: Finish
+
+
 class Observer(Callback):
-    """Stages rows of values, one transfer a flush, and hands them to a tracker as points."""
+    """Stages rows, copies their numbers in one transfer a flush, and hands them to a tracker."""
 
     def __init__(self, settings: Observe, tracker: Tracker | None = None):
         self.tracker: Tracker = tracker or MemoryTracker()
         self._settings = settings
-        self._rows: list[tuple[int, Sequence[str], Sequence[Any]]] = []
-        self._losses: dict[str, list[Tensor]] = {}
+        self._staged: list[_Staged | Row] = []
+        self._losses: dict[str, list[Any]] = {}
         self._trace: list[tuple[int, Tensor]] = []
-        self._before: Sequence[Tensor] = ()
         self._layout: _Layout | None = None
+        self._moving = False
         self._step = -1
         self._flushed = time.monotonic()
 
@@ -52,18 +64,21 @@ class Observer(Callback):
         if run.step == self._step:
             return
         self._step = run.step
-        loss = terms["loss"]
-        if loss.device.type == "cpu" and not math.isfinite(loss.item()):
-            raise _non_finite(run.model, run.step + 1, loss.item())
         for name, term in terms.items():
-            self._losses.setdefault(name, []).append(term)
+            self._losses.setdefault(name, []).append(term.item() if term.device.type == "cpu" else term)
+        loss = self._losses["loss"][-1]
+        if not isinstance(loss, Tensor) and not math.isfinite(loss):
+            raise _non_finite(run.model, run.step + 1, loss)
         if self._is_due(run.step + 1):
             self._stage_rates(run)
             if self._settings.gradients:
                 self._look(run)
 
+    def on_epoch_start(self, run: Run) -> None:
+        self._layout = None  # a callback may have given the model other parameters
+
     def on_step_end(self, run: Run) -> None:
-        if self._before:
+        if self._moving:
             self._look_at_update(run.step)
         if self._is_due(run.step):
             self._stage_losses(run)
@@ -78,37 +93,37 @@ class Observer(Callback):
 
     def stage(self, step: int, values: Mapping[str, float | Tensor]) -> None:
         """Keep values for the next flush."""
-        self._rows.append((step, list(values), list(values.values())))
+        numbers = {key: float(value) for key, value in values.items() if not isinstance(value, Tensor)}
+        tensors = {key: value for key, value in values.items() if isinstance(value, Tensor)}
+        if numbers:
+            self._staged.append(Row(step, _now(), [*numbers], [*numbers.values()]))
+        for key, value in tensors.items():
+            self._staged.append(_Staged(step, [value.detach().reshape(())], lambda found, key=key: ((key,), found)))  # type: ignore[misc]
 
     def flush_when_due(self, run: Run) -> None:
         """Flush when enough has come together, or enough time has passed."""
-        if len(self._rows) >= _FLUSH_ROWS or time.monotonic() - self._flushed >= _FLUSH_SECONDS:
+        if len(self._staged) >= _FLUSH_ROWS or time.monotonic() - self._flushed >= _FLUSH_SECONDS:
             self.flush(run)
 
     def flush(self, run: Run) -> None:
-        """Copy all staged values from the device in one transfer, and hand them to the tracker.
+        """Copy all staged numbers from the device in one transfer, and hand the rows to the tracker.
 
         Raises:
-            NonFiniteError: a loss among them was NaN or infinite; the values before it have been handed over.
+            NonFiniteError: a loss among them was NaN or infinite; the rows have been handed over.
         """
-        rows, self._rows = self._rows, []
-        tensors = [value for _, _, values in rows for value in values if isinstance(value, Tensor)]
-        numbers = iter(torch.cat([tensor.reshape(-1) for tensor in tensors]).tolist() if tensors else ())
-        now = time.time_ns() // 1_000_000
-        points = []
-        for step, keys, values in rows:
-            flat = (
-                number
-                for value in values
-                for number in ([next(numbers) for _ in range(value.numel())] if isinstance(value, Tensor) else [value])
-            )
-            points += [
-                Point(key, float(number), step, now)
-                for key, number in zip(keys, flat, strict=True)
-                if number or not key.startswith("grad_nonfinite/")
-            ]
+        staged, self._staged = self._staged, []
+        tensors = [number for row in staged if isinstance(row, _Staged) for number in row.numbers]
+        numbers = _transferred(tensors)
+        now, start = _now(), 0
+        rows = []
+        for row in staged:
+            if isinstance(row, _Staged):
+                end = start + len(row.numbers)
+                row = Row(row.step, now, *row.finish(numbers[start:end]))
+                start = end
+            rows.append(row)
         self._flushed = time.monotonic()
-        self.tracker.log(points)
+        self.tracker.log(rows)
         traces, self._trace = self._trace, []
         for first, losses in traces:
             bad = (~losses.isfinite()).nonzero()
@@ -118,7 +133,7 @@ class Observer(Callback):
 
     def state_dict(self) -> dict[str, Any]:
         """Return the losses that are not staged yet, so that a resumed run's next point is the same."""
-        return {"losses": {name: torch.stack(terms) for name, terms in self._losses.items()}, "step": self._step}
+        return {"losses": self._losses, "step": self._step}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take them back."""
@@ -132,83 +147,118 @@ class Observer(Callback):
     def _stage_losses(self, run: Run) -> None:
         """Stage the mean since the last time."""
         losses, self._losses = self._losses, {}
-        stacked = {name: torch.stack(terms) for name, terms in losses.items()}
-        if stacked:
-            self.stage(run.step, {f"train/{name}": terms.mean() for name, terms in stacked.items()})
-            if stacked["loss"].device.type != "cpu":
-                self._trace.append((run.step - len(stacked["loss"]) + 1, stacked["loss"]))
+        if losses:
+            first = losses["loss"][0]
+            if isinstance(first, Tensor):
+                self._trace.append((run.step - len(losses["loss"]) + 1, torch.stack(losses["loss"])))
+            self.stage(run.step, {f"train/{name}": _mean(terms) for name, terms in losses.items()})
         self.flush_when_due(run)
 
     def _stage_rates(self, run: Run) -> None:
         rates = [float(group["lr"]) for group in run.optimizer.param_groups if "lr" in group]
-        several = len(rates) > 1
-        self.stage(run.step + 1, {f"train/lr.{index}" if several else "train/lr": r for index, r in enumerate(rates)})
+        keys = ["train/lr"] if len(rates) == 1 else [f"train/lr.{index}" for index in range(len(rates))]
+        self._staged.append(Row(run.step + 1, _now(), keys, rates))
 
     def _look(self, run: Run) -> None:
         """Stage this step's gradient statistics, and keep the weights until the update is done."""
-        named = [(name, p) for name, p in run.model.named_parameters() if p.grad is not None]
-        if not named:
-            return
-        names = [name for name, _ in named]
-        if self._layout is None or self._layout.names != names:
-            self._layout = _Layout([p for _, p in named], names, self._settings.series)
+        if self._layout is None:
+            self._layout = _Layout(run.model, self._settings.series)
         layout = self._layout
-        grads = [p.grad for _, p in named if p.grad is not None]
-        norms = torch.stack(torch._foreach_norm(grads))
-        zeros = torch.stack([grad.numel() - grad.count_nonzero() for grad in grads])
-        finite = torch.stack([grad.isfinite().sum() for grad in grads])
-        self._rows.append(
-            (
-                run.step + 1,
-                layout.gradient_keys,
-                [layout.lengths(norms), layout.shares(zeros), layout.shares(layout.sizes - finite)],
-            )
-        )
-        layout.parameters = [p.detach() for _, p in named]
-        self._before = torch._foreach_mul(layout.parameters, 1.0)
+        gradients = [parameter.grad for parameter in layout.parameters if parameter.grad is not None]
+        if not gradients or len(gradients) != len(layout.parameters):
+            return  # a part of the model that this step did not use: next epoch's layout may be without it
+        self._stage_found(run.step + 1, layout.meter.gradients(gradients), layout.gradients)
+        layout.meter.keep()
+        self._moving = True
 
     def _look_at_update(self, step: int) -> None:
-        assert self._layout is not None
-        layout, before = self._layout, self._before
-        self._before = ()
-        lengths = torch.stack(torch._foreach_norm(list(before)))
-        changes = torch.stack(torch._foreach_norm(torch._foreach_sub(layout.parameters, list(before))))
-        weights, updates = layout.lengths(lengths), layout.lengths(changes)
-        ratios = updates / weights.clamp_min(torch.finfo(weights.dtype).tiny)
-        self._rows.append((step, layout.weight_keys, [weights, ratios]))
-        layout.parameters = []
+        self._moving = False
+        if self._layout is not None:
+            self._stage_found(step, self._layout.meter.updates(), self._layout.updates)
+
+    def _stage_found(self, step: int, found: Numbers, finish: Finish) -> None:
+        """Stage numbers that are here already as the row they make, others as what is to be transferred."""
+        if isinstance(found[0], Tensor):
+            self._staged.append(_Staged(step, found, finish))
+        else:
+            self._staged.append(Row(step, _now(), *finish(found)))
 
 
 class _Layout:
-    """Which parameters make up which series: one each, or taken together by module where they are too many."""
+    """Which parameters make up which series: one each, or taken together by module where they are too many.
 
-    def __init__(self, parameters: Sequence[Tensor], names: list[str], series: int):
-        self.names = names
-        self.parameters: list[Tensor] = []
-        device = parameters[0].device
-        self.sizes = torch.tensor([parameter.numel() for parameter in parameters], device=device)
-        labels = _together(names, series)
-        distinct = list(dict.fromkeys(labels))
-        self._group = None
-        if distinct != names:
-            self._group = torch.tensor([distinct.index(label) for label in labels], device=device)
-        self._count = len(distinct)
-        self._group_sizes = self._summed(self.sizes)
-        self.gradient_keys = [f"{s}/{n}" for s in ("grad_norm", "grad_zeros", "grad_nonfinite") for n in distinct]
-        self.weight_keys = [f"{s}/{n}" for s in ("param_norm", "update_ratio") for n in distinct]
+    Only parameters that had a gradient when it was made.
+    """
 
-    def lengths(self, norms: Tensor) -> Tensor:
-        """Return the norm of each series from the norms of its parameters."""
-        return norms if self._group is None else self._summed(norms.square()).sqrt()
+    def __init__(self, model: nn.Module, series: int):
+        named = [(name, parameter) for name, parameter in model.named_parameters() if parameter.grad is not None]
+        self.parameters = [parameter for _, parameter in named]
+        self.meter = meter([parameter.detach() for parameter in self.parameters])
+        labels = _together([name for name, _ in named], series)
+        names = list(dict.fromkeys(labels))
+        self._groups = [names.index(label) for label in labels] if len(names) < len(labels) else None
+        self._count = len(names)
+        self._each = [parameter.numel() for parameter in self.parameters]
+        self._sizes = self._sums([float(size) for size in self._each])
+        self._keys = {
+            statistic: [f"{statistic}/{name}" for name in names]
+            for statistic in ("grad_norm", "grad_zeros", "grad_nonfinite", "param_norm", "update_ratio")
+        }
 
-    def shares(self, counts: Tensor) -> Tensor:
-        """Return the share of each series' elements from the counts in its parameters."""
-        return self._summed(counts) / self._group_sizes
+    def gradients(self, found: list[float]) -> tuple[Sequence[str], Sequence[float]]:
+        """Return the series of norms, numbers of elements that aren't zero, and where it was asked, of finite ones."""
+        count = len(self._each)
+        keys = [*self._keys["grad_norm"], *self._keys["grad_zeros"]]
+        values = [*self._lengths(found[:count]), *self._missing(found[count : 2 * count])]
+        for key, share in zip(self._keys["grad_nonfinite"], self._missing(found[2 * count :]), strict=False):
+            if share:
+                keys.append(key)
+                values.append(share)
+        return keys, values
 
-    def _summed(self, values: Tensor) -> Tensor:
-        if self._group is None:
+    def updates(self, found: list[float]) -> tuple[Sequence[str], Sequence[float]]:
+        """Return the series of the norms of weights and of their updates."""
+        count = len(self._each)
+        weights, changes = self._lengths(found[:count]), self._lengths(found[count:])
+        ratios = [
+            change / weight if weight else math.inf if change else 0.0 for change, weight in zip(changes, weights, strict=True)
+        ]
+        return [*self._keys["param_norm"], *self._keys["update_ratio"]], [*weights, *ratios]
+
+    def _lengths(self, norms: list[float]) -> list[float]:
+        return norms if self._groups is None else [total**0.5 for total in self._sums([norm * norm for norm in norms])]
+
+    def _missing(self, counts: list[float]) -> list[float]:
+        """Return the share of each series' elements that was not counted."""
+        return [1.0 - count / size for count, size in zip(self._sums(counts), self._sizes, strict=False)] if counts else []
+
+    def _sums(self, values: list[float]) -> list[float]:
+        if self._groups is None:
             return values
-        return torch.zeros(self._count, dtype=values.dtype, device=values.device).index_add_(0, self._group, values)
+        sums = [0.0] * self._count
+        for group, value in zip(self._groups, values, strict=True):
+            sums[group] += value
+        return sums
+
+
+def _mean(terms: Sequence[Any]) -> Any:
+    return torch.stack([*terms]).mean() if isinstance(terms[0], Tensor) else sum(terms) / len(terms)
+
+
+def _transferred(tensors: list[Tensor]) -> list[float]:
+    """Return the values of tensors without dimensions. Each type of number is one transfer, and there is mostly one."""
+    places: dict[torch.dtype, list[int]] = {}
+    for place, tensor in enumerate(tensors):
+        places.setdefault(tensor.dtype, []).append(place)
+    found = [0.0] * len(tensors)
+    for chosen in places.values():
+        for place, value in zip(chosen, torch.stack([tensors[place] for place in chosen]).tolist(), strict=True):
+            found[place] = value
+    return found
+
+
+def _now() -> int:
+    return time.time_ns() // 1_000_000
 
 
 def _together(names: list[str], series: int) -> list[str]:

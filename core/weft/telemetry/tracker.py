@@ -18,13 +18,13 @@ class Status(StrEnum):
     KILLED = "KILLED"
 
 
-class Point(NamedTuple):
-    """One value of one series. `timestamp` is in milliseconds since 1970; a value may be NaN or infinite."""
+class Row(NamedTuple):
+    """Values of several series at one step. `timestamp` is in milliseconds since 1970; a value may be NaN or infinite."""
 
-    key: str
-    value: float
     step: int
     timestamp: int
+    keys: Sequence[str]
+    values: Sequence[float]
 
 
 @dataclass(frozen=True)
@@ -61,8 +61,8 @@ class Tracker(Protocol):
         """Open the run. Returns before the store has answered."""
         ...
 
-    def log(self, points: Sequence[Point]) -> None:
-        """Take these points. Returns at once.
+    def log(self, rows: Sequence[Row]) -> None:
+        """Take these rows. Returns at once.
 
         Raises:
             TrackingError: an earlier message was refused.
@@ -91,7 +91,7 @@ class MemoryTracker:
 
     def __init__(self) -> None:
         self.opening: Opening | None = None
-        self.points: list[Point] = []
+        self.rows: list[Row] = []
         self.tags: dict[str, str] = {}
         self.artifacts: list[tuple[str, Path]] = []
         self.status: Status | None = None
@@ -104,8 +104,8 @@ class MemoryTracker:
         self.opening = opening
         self.tags.update(opening.tags)
 
-    def log(self, points: Sequence[Point]) -> None:
-        self.points.extend(points)
+    def log(self, rows: Sequence[Row]) -> None:
+        self.rows.extend(rows)
 
     def tag(self, tags: Mapping[str, str]) -> None:
         self.tags.update(tags)
@@ -118,4 +118,8 @@ class MemoryTracker:
 
     def series(self, key: str) -> list[tuple[int, float]]:
         """Return one series as (step, value) pairs, in the order they came."""
-        return [(point.step, point.value) for point in self.points if point.key == key]
+        return [(row.step, value) for row in self.rows for name, value in zip(row.keys, row.values, strict=True) if name == key]
+
+    def keys(self) -> set[str]:
+        """Return the names of all series."""
+        return {key for row in self.rows for key in row.keys}

@@ -27,11 +27,11 @@ from typing import Any, NamedTuple
 from weft.errors import ConfigError, TrackingError
 from weft.telemetry.mlflow import absolute_uri, database_file
 from weft.telemetry.redaction import redact
-from weft.telemetry.tracker import DatasetInput, Opening, Point, Status
+from weft.telemetry.tracker import DatasetInput, Opening, Row, Status
 
 _KNOWN = re.compile(r"(sqlite|postgresql|mysql|mssql)(\+\w+)?://.+|https?://.+")
 _FORMS = "sqlite:///path/to/file.db, postgresql://…, mysql://…, mssql://… or http(s)://…"
-_POINTS_A_MESSAGE = 250  # encoding one keeps the interpreter from training for less than half a millisecond
+_ROWS_A_MESSAGE = 20  # encoding them keeps the interpreter from training for less than half a millisecond
 
 
 def check_uri(uri: str) -> None:
@@ -67,7 +67,8 @@ class MlflowTracker:
 
     Args:
         uri: of the store; an SQLite path is relative to the current directory.
-        artifact_root: folder that a new experiment's artifacts go into; a tracking server has its own.
+        artifact_root: folder that a new experiment's artifacts go into, by default `artifacts` beside an SQLite file; a
+            tracking server has its own.
     """
 
     def __init__(self, uri: str, artifact_root: Path | None = None):
@@ -91,8 +92,7 @@ class MlflowTracker:
 
     def start(self, opening: Opening) -> None:
         """Open the run. Returns before the store has answered."""
-        self._process = _process(self._uri)
-        self._process.add(self._run)
+        self._process = _process(self._uri, self._run)
         self._send(
             "start",
             uri=self._uri,
@@ -106,15 +106,15 @@ class MlflowTracker:
             time=time.time_ns() // 1_000_000,
         )
 
-    def log(self, points: Sequence[Point]) -> None:
-        """Take these points. Returns at once.
+    def log(self, rows: Sequence[Row]) -> None:
+        """Take these rows. Returns at once.
 
         Raises:
             TrackingError: the run could not be opened, or what writes it is gone.
         """
         process = self._started()
-        for start in range(0, len(points), _POINTS_A_MESSAGE):
-            process.send(_Points(self._run.number, tuple(points[start : start + _POINTS_A_MESSAGE])))
+        for start in range(0, len(rows), _ROWS_A_MESSAGE):
+            process.send(_Rows(self._run.number, tuple(rows[start : start + _ROWS_A_MESSAGE])))
 
     def tag(self, tags: Mapping[str, str]) -> None:
         """Set tags; a later value replaces an earlier one."""
@@ -169,11 +169,11 @@ class _Run:
         self.ended.set()
 
 
-class _Points(NamedTuple):
-    """Points on their way, encoded by the thread that sends them."""
+class _Rows(NamedTuple):
+    """Rows on their way, encoded by the thread that sends them."""
 
     run: int
-    points: tuple[Point, ...]
+    rows: tuple[Row, ...]
 
 
 class _Process:
@@ -181,7 +181,7 @@ class _Process:
 
     def __init__(self, uri: str):
         self._uri = uri
-        self._outbox: SimpleQueue[_Points | dict[str, Any] | None] = SimpleQueue()
+        self._outbox: SimpleQueue[_Rows | dict[str, Any] | None] = SimpleQueue()
         self._runs: dict[int, _Run] = {}
         self._ended = ""
         self._guard = threading.Lock()
@@ -208,21 +208,29 @@ class _Process:
     def is_alive(self) -> bool:
         return not self._ended
 
+    @property
+    def is_idle(self) -> bool:
+        return not self._runs
+
     def add(self, run: _Run) -> None:
         with self._guard:
             self._runs[run.number] = run
             if self._ended:
                 run.lose(self._ended)
 
-    def send(self, message: _Points | dict[str, Any]) -> None:
+    def send(self, message: _Rows | dict[str, Any]) -> None:
         self._was_used = True
         self._outbox.put(message)
 
-    def close(self) -> None:
+    def retire(self) -> None:
         """Let it finish what it was sent, and end it. One that was sent nothing is not waited for."""
         if not self._was_used:
             self._process.kill()
         self._outbox.put(None)
+
+    def close(self) -> None:
+        """The same, and wait for it."""
+        self.retire()
         self._sender.join()
         self._process.wait()
 
@@ -247,15 +255,13 @@ class _Process:
                     remaining = remaining[pipe.write(remaining) :]
         pipe.close()
 
-    def _encoded(self, message: _Points | dict[str, Any]) -> bytes:
+    def _encoded(self, message: _Rows | dict[str, Any]) -> bytes:
         try:
-            if isinstance(message, _Points):
-                keys, values, steps, times = zip(*message.points, strict=True)
-                columns = {"keys": keys, "values": values, "steps": steps, "times": times}
-                message = {"verb": "log", "run": message.run, **columns}
+            if isinstance(message, _Rows):
+                message = {"verb": "log", "run": message.run, "rows": message.rows}
             return json.dumps(message, default=float).encode() + b"\n"
         except (TypeError, ValueError) as error:
-            number = message.run if isinstance(message, _Points) else message["run"]
+            number = message.run if isinstance(message, _Rows) else message["run"]
             if number in self._runs:
                 self._runs[number].refused.append(f"what can't be sent: {error}")
             return b""
@@ -299,12 +305,19 @@ _processes: dict[str, _Process] = {}
 _starting = threading.Lock()
 
 
-def _process(uri: str) -> _Process:
-    """Return the process that writes to a store; start one where there is none, or none any more."""
+def _process(uri: str, run: _Run | None = None) -> _Process:
+    """Return the process that writes to a store, with a run entered; start one where there is none, or none any more.
+
+    Those of other stores that have no run are ended then: each keeps a quarter of a gigabyte.
+    """
     with _starting:
         known = _processes.get(uri)
         if known is None or not known.is_alive:
+            for other in [name for name, process in _processes.items() if process.is_idle]:
+                _processes.pop(other).retire()
             known = _processes[uri] = _Process(uri)
+        if run is not None:
+            known.add(run)
         return known
 
 

@@ -56,7 +56,7 @@ def watched(run: Run, monitor: str | None, callback: str) -> tuple[str, Better]:
     if direction not in ("", "min", "max") or split != "valid" or name not in ("loss", *run.metrics):
         known = ", ".join(f"valid/{name}" for name in ("loss", *run.metrics))
         raise ConfigError(f"{place}: {monitor!r} is no score; there are {known}, with min: or max: before it or not")
-    maximize = direction == "max"
+    maximize: bool | None = direction == "max"
     if not direction and name != "loss":
         maximize = getattr(run.metrics[name], "higher_is_better", None)
         if maximize is None:

@@ -56,8 +56,11 @@ def classification(
     """
     splits = stratified(labels, classes, valid, test, split_seed)
     scaled = _standardized(inputs, splits[0], standardize)
-    pairs = [(_tensor(scaled[chosen]), torch.from_numpy(labels[chosen].astype(np.int64))) for chosen in splits]
-    return Dataset("classification", inputs.shape[1:], len(classes), *pairs, source=source, classes=tuple(classes))
+    train, validation, tested = (
+        (_tensor(scaled[chosen]), torch.from_numpy(labels[chosen].astype(np.int64))) for chosen in splits
+    )
+    shape = inputs.shape[1:]
+    return Dataset("classification", shape, len(classes), train, validation, tested, source, tuple(classes))
 
 
 def regression(
@@ -80,13 +83,15 @@ def regression(
     scaled = _standardized(inputs, splits[0], standardize)
     mean, scale = _statistics(targets[splits[0], None]) if standardize_targets else (np.zeros(1), np.ones(1))
     answers = (targets[:, None] - mean) / scale
-    pairs = [(_tensor(scaled[chosen]), _tensor(answers[chosen])) for chosen in splits]
+    train, validation, tested = ((_tensor(scaled[chosen]), _tensor(answers[chosen])) for chosen in splits)
     return Dataset(
         "regression",
         inputs.shape[1:],
         1,
-        *pairs,
-        source=source,
+        train,
+        validation,
+        tested,
+        source,
         target_mean=float(mean[0]),
         target_scale=float(scale[0]),
     )

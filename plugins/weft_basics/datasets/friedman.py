@@ -31,6 +31,6 @@ def friedman(
         valid=valid,
         test=test,
         split_seed=split_seed,
-        source=f"sklearn.datasets.make_friedman1(n_samples={samples}, n_features={features}, noise={noise:g}, random_state={seed})",
+        source=f"sklearn.datasets.make_friedman1({samples}, {features}, noise={noise:g}, random_state={seed})",
         standardize=True,
     )

@@ -28,5 +28,5 @@ def two_moons(
         valid=valid,
         test=test,
         split_seed=split_seed,
-        source=f"sklearn.datasets.make_moons(n_samples={samples}, noise={noise:g}, random_state={seed})",
+        source=f"sklearn.datasets.make_moons({samples}, noise={noise:g}, random_state={seed})",
     )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
+import torch
 from torch import Tensor, nn
 
 from weft import Range
@@ -16,6 +17,8 @@ Margin = Annotated[float, Range(1e-3, 1e3, log=True), "by how much the right sco
 
 def hinge(outputs: Tensor, targets: Tensor, margin: float, power: int, class_weights: Tensor | None) -> Tensor:
     """Return the mean over samples of w[t] / C · sum over i ≠ t of max(0, margin - y[t] + y[i]) ^ power."""
+    # Autocast leaves these operations in 16 bits, where a mean over many classes is off in the third digit.
+    outputs = outputs.to(torch.promote_types(outputs.dtype, torch.float32))
     labels = targets.unsqueeze(1)
     violations = (margin - outputs.gather(1, labels) + outputs).clamp_min(0).scatter(1, labels, 0.0)
     losses = (violations**power).mean(1)

@@ -32,7 +32,8 @@ class AUROC:
         self.targets: list[Tensor] = []
 
     def update(self, outputs: Tensor, targets: Tensor) -> None:
-        self.probabilities.append(outputs.detach().softmax(1))
+        wide = torch.promote_types(outputs.dtype, torch.float32)  # in 16 bits many samples would tie
+        self.probabilities.append(outputs.detach().to(wide).softmax(1))
         self.targets.append(targets)
 
     def compute(self) -> float:

@@ -75,7 +75,7 @@ class Muon(torch.optim.Optimizer):
             self._parts.append(torch.optim.AdamW(others, foreach=foreach, fused=fused))
         super().__init__([group for part in self._parts for group in part.param_groups], {"lr": lr})
 
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:  # type: ignore[override]
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Update all weights once; `closure` is called once, and what it returns is returned."""
         loss = None
         if closure is not None:

@@ -52,8 +52,8 @@ class Dropout:
         """Raise UserError when a layer has not been called by the end of the first step."""
         if self.silent:
             raise UserError(
-                f"regularizer dropout: {', '.join(sorted(self.silent))} of {type(model).__name__} never ran as a module, so nothing "
-                "was dropped there: the model uses the weights by itself; let it call the module, or train without dropout"
+                f"regularizer=dropout: {', '.join(sorted(self.silent))} of {type(model).__name__} never ran as a module, so "
+                "nothing was dropped there: the model uses the weights by itself; let it call the module, or train without"
             )
 
     def _inner(self, model: nn.Module) -> dict[str, nn.Module]:

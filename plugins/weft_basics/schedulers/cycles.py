@@ -79,14 +79,15 @@ def one_cycle(
     Raises:
         ValueError: a rise of exactly one step, which has no slope, or three phases that are longer than the run.
     """
-    if math.isclose(pct_start * total_steps, 1):
+    stepped = total_steps + 1  # it is stepped after the run's last step too
+    if math.isclose(pct_start * stepped, 1):
         raise ValueError(f"pct_start={pct_start:g} of {total_steps} steps is a rise of one step; give it more, or less")
     if three_phase and pct_start > 0.5:
         raise ValueError(f"pct_start={pct_start:g}: with three_phase, rise and fall take it twice; give at most 0.5")
     return OneCycleLR(
         optimizer,
         [group["lr"] if max_lr is None else max_lr for group in optimizer.param_groups],
-        total_steps=total_steps,
+        total_steps=stepped,
         pct_start=pct_start,
         anneal_strategy=anneal_strategy,
         cycle_momentum=cycle_momentum and _has_momentum(optimizer),

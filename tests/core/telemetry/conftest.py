@@ -17,6 +17,7 @@ import pytest
 
 from weft.telemetry import mlflow as weft_mlflow
 from weft.telemetry import writer
+from weft.telemetry.tracker import Row
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -65,12 +66,13 @@ def client() -> Client:
 
 @pytest.fixture
 def trainer() -> Iterator[Trainer]:
-    """Start a process that trains: `trainer(source, *arguments)`. It has `tracker` and all that it takes."""
+    """Start a process that trains: `trainer(source, *arguments)`. It has `tracker`, `point` and all that they take."""
     head = """
         import os, signal, sys
         from pathlib import Path
-        from weft.telemetry.tracker import Opening, Point, Status
+        from weft.telemetry.tracker import Opening, Row, Status
         from weft.telemetry.writer import MlflowTracker
+        point = lambda key, value, step, at: Row(step, at, [key], [value])
         tracker = MlflowTracker(sys.argv[1], Path(sys.argv[1].removeprefix("sqlite:///")).parent / "artifacts")
     """
     started: list[subprocess.Popen[str]] = []
@@ -87,6 +89,11 @@ def trainer() -> Iterator[Trainer]:
     for process in started:
         process.kill()
         process.communicate()
+
+
+def point(key: str, value: float, step: int, at: int) -> Row:
+    """Return a row of one value."""
+    return Row(step, at, [key], [value])
 
 
 def await_end(client: MlflowClient, run_id: str) -> Any:

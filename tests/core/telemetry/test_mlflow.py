@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
-from tests.core.telemetry.conftest import Client
+from tests.core.telemetry.conftest import Client, point
 from weft.errors import ConfigError, TrackingError, UserError
 from weft.telemetry import mlflow, writer
-from weft.telemetry.tracker import Opening, Point, Status
+from weft.telemetry.tracker import Opening, Status
 from weft.telemetry.writer import MlflowTracker
 
 Serving = Callable[[str, int], "subprocess.Popen[str]"]
@@ -123,10 +123,10 @@ def test_a_server_shows_a_store_takes_runs_and_leaves_nothing_behind(
     tracker = MlflowTracker(url, tmp_path / "unused")
     tracker.start(Opening("x", "served", params={"lr": "0.1", "long": "w" * 7000}))
     tracker.log(
-        [Point("loss", value, step, 1_000 + step) for step, value in enumerate([0.1 + 0.2, float("nan"), float("inf")])]
+        [point("loss", value, step, 1_000 + step) for step, value in enumerate([0.1 + 0.2, float("nan"), float("inf")])]
     )
-    tracker.log([Point("loss", 1.0, 2**63, 1_000)])
-    tracker.log([Point("many", float(step), step, 1_000 + step) for step in range(2500)])
+    tracker.log([point("loss", 1.0, 2**63, 1_000)])
+    tracker.log([point("many", float(step), step, 1_000 + step) for step in range(2500)])
     tracker.artifact(file)
     with pytest.raises(TrackingError, match=f"refused of this run: loss = 1.0 at step {2**63}"):
         tracker.end(Status.FINISHED)

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.core.telemetry.conftest import Client, Trainer, await_end
+from tests.core.telemetry.conftest import Client, Trainer, await_end, point
 from weft.errors import ConfigError, TrackingError
 from weft.telemetry import writer
-from weft.telemetry.tracker import DatasetInput, Opening, Point, Status
+from weft.telemetry.tracker import DatasetInput, Opening, Row, Status
 from weft.telemetry.writer import MlflowTracker, check_uri
 
 pytestmark = pytest.mark.integration
@@ -41,11 +41,11 @@ def test_a_whole_run_is_read_back_as_it_was_reported(store: str, client: Client,
             dataset=DatasetInput("digits", "0123456789abcdef" * 4, "package:digits", {"train": 10, "task": "classes"}),
         )
     )
-    tracker.log([Point("train/loss", 0.1 + 0.2, step, _NOW + step) for step in range(3)])
+    tracker.log([point("train/loss", 0.1 + 0.2, step, _NOW + step) for step in range(3)])
     tracker.tag({"weft.sweep": "night"})
     tracker.artifact(file)
     tracker.artifact(folder, "model")
-    tracker.log([Point("train/loss", 5e-324, 3, _NOW + 3)])
+    tracker.log([point("train/loss", 5e-324, 3, _NOW + 3)])
     tracker.end(Status.FINISHED)
 
     reader = client(store)
@@ -72,21 +72,31 @@ def test_ten_thousand_points_arrive_in_order_and_once(shared_store: str, client:
     tracker = _begun(shared_store, "many")
     expected = {f"train/{key}": [(step, step / 7 + key, _NOW + step) for step in range(1000)] for key in range(10)}
     for step in range(0, 1000, 50):
-        tracker.log([Point(key, *_reordered(row)) for key, rows in expected.items() for row in rows[step : step + 50]])
+        tracker.log([point(key, *_reordered(row)) for key, rows in expected.items() for row in rows[step : step + 50]])
     tracker.end(Status.FINISHED)
     reader = client(shared_store)
     for key, rows in expected.items():
         assert [(m.step, m.value, m.timestamp) for m in reader.get_metric_history(tracker.run_id, key)] == rows
 
 
+def test_a_row_is_a_point_of_each_of_its_series(shared_store: str, client: Client) -> None:
+    tracker = _begun(shared_store, "rows")
+    tracker.log([Row(step, _NOW + step, ["a", "b"], [step / 3, -step]) for step in range(700)])
+    tracker.end(Status.FINISHED)
+    for key, slope in (("a", 1 / 3), ("b", -1)):
+        history = client(shared_store).get_metric_history(tracker.run_id, key)
+        assert [(m.step, m.timestamp) for m in history] == [(step, _NOW + step) for step in range(700)]
+        assert [m.value for m in history] == pytest.approx([step * slope for step in range(700)])
+
+
 def test_values_that_are_not_finite_are_kept_and_named(shared_store: str, client: Client) -> None:
     tracker = _begun(shared_store, "not finite")
     tracker.log(
         [
-            Point("nan", math.nan, 0, _NOW),
-            Point("up", math.inf, 0, _NOW),
-            Point("down", -math.inf, 0, _NOW),
-            Point("fine", 1.0, 0, _NOW),
+            point("nan", math.nan, 0, _NOW),
+            point("up", math.inf, 0, _NOW),
+            point("down", -math.inf, 0, _NOW),
+            point("fine", 1.0, 0, _NOW),
         ]
     )
     tracker.end(Status.FAILED)
@@ -100,7 +110,7 @@ def test_values_that_are_not_finite_are_kept_and_named(shared_store: str, client
 
 def test_of_very_many_keys_that_are_not_finite_some_are_named(shared_store: str, client: Client) -> None:
     tracker = _begun(shared_store, "not finite")
-    tracker.log([Point(f"x{index}", math.inf, 0, _NOW) for index in range(30)])
+    tracker.log([point(f"x{index}", math.inf, 0, _NOW) for index in range(30)])
     tracker.end(Status.FINISHED)
     named = client(shared_store).get_run(tracker.run_id).data.tags["weft.non_finite"]
     assert named == ", ".join(f"x{index}" for index in range(20)) + ", …"
@@ -120,7 +130,7 @@ def test_of_very_many_keys_that_are_not_finite_some_are_named(shared_store: str,
 def test_names_that_mlflow_refuses_are_mended(name: str, stored: str, shared_store: str, client: Client) -> None:
     tracker = MlflowTracker(shared_store)
     tracker.start(Opening("names", "names", params={name: "1"}, tags={name: "2"}))
-    tracker.log([Point(name, 3.0, 0, _NOW)])
+    tracker.log([point(name, 3.0, 0, _NOW)])
     tracker.end(Status.FINISHED)
     data = client(shared_store).get_run(tracker.run_id).data
     assert data.params == {stored: "1"}
@@ -130,7 +140,7 @@ def test_names_that_mlflow_refuses_are_mended(name: str, stored: str, shared_sto
 
 def test_long_names_stay_apart(shared_store: str, client: Client) -> None:
     tracker = _begun(shared_store, "names")
-    tracker.log([Point("x" * 300 + end, 1.0, 0, _NOW) for end in "ab"])
+    tracker.log([point("x" * 300 + end, 1.0, 0, _NOW) for end in "ab"])
     tracker.end(Status.FINISHED)
     metrics = client(shared_store).get_run(tracker.run_id).data.metrics
     assert len(metrics) == 2
@@ -152,10 +162,10 @@ def test_long_values_are_cut_and_params_are_kept_whole(shared_store: str, client
 
 def test_one_bad_point_does_not_take_the_others_along(shared_store: str, client: Client) -> None:
     tracker = _begun(shared_store, "poison")
-    points = [Point("good", float(step), step, _NOW) for step in range(999)]
-    points.insert(500, Point("bad", 1.0, 2**63, _NOW))
+    points = [point("good", float(step), step, _NOW) for step in range(999)]
+    points.insert(500, point("bad", 1.0, 2**63, _NOW))
     tracker.log(points)
-    tracker.log([Point("late", 1.0, 0, -1)])
+    tracker.log([point("late", 1.0, 0, -1)])
     with pytest.raises(
         TrackingError, match=rf"refused of this run: bad = 1.0 at step {2**63}: .*; late = 1.0 at step 0: "
     ) as told:
@@ -170,8 +180,8 @@ def test_one_bad_point_does_not_take_the_others_along(shared_store: str, client:
 
 def test_what_is_no_number_is_refused_alone(shared_store: str, client: Client) -> None:
     tracker = _begun(shared_store, "poison")
-    tracker.log([Point("bad", object(), 0, _NOW)])  # type: ignore[arg-type]
-    tracker.log([Point("good", 1.0, 0, _NOW), Point("text", "x", 0, _NOW)])  # type: ignore[arg-type]
+    tracker.log([point("bad", object(), 0, _NOW)])  # type: ignore[arg-type]
+    tracker.log([point("good", 1.0, 0, _NOW), point("text", "x", 0, _NOW)])  # type: ignore[arg-type]
     with pytest.raises(TrackingError, match="can't be sent: .*; text = x at step 0"):
         tracker.end(Status.FINISHED)
     assert client(shared_store).get_run(tracker.run_id).data.metrics == {"good": 1.0}
@@ -190,8 +200,8 @@ def test_an_artifact_that_is_not_there_is_told_at_the_end(shared_store: str, cli
 def test_points_of_a_deleted_run_are_refused_together(shared_store: str, client: Client) -> None:
     tracker = _begun(shared_store, "deleted")
     client(shared_store).delete_run(tracker.run_id)
-    tracker.log([Point("x", 1.0, step, _NOW) for step in range(500)])
-    with pytest.raises(TrackingError, match="and 499 more points: .*deleted"):
+    tracker.log([point("x", 1.0, step, _NOW) for step in range(500)])
+    with pytest.raises(TrackingError, match="more points: .*deleted"):
         tracker.end(Status.FINISHED)
 
 
@@ -199,9 +209,9 @@ def test_two_runs_at_once_keep_apart_and_share_a_process(shared_store: str, clie
     runs = [_begun(shared_store, "two") for _ in range(2)]
     for step in range(200):
         for offset, tracker in enumerate(runs):
-            tracker.log([Point("x", step + offset / 2, step, _NOW)])
+            tracker.log([point("x", step + offset / 2, step, _NOW)])
     runs[0].end(Status.KILLED)
-    runs[1].log([Point("x", -1.0, 200, _NOW)])
+    runs[1].log([point("x", -1.0, 200, _NOW)])
     runs[1].end(Status.FINISHED)
     reader = client(shared_store)
     assert runs[0]._process is runs[1]._process
@@ -210,10 +220,24 @@ def test_two_runs_at_once_keep_apart_and_share_a_process(shared_store: str, clie
     assert histories == [[float(step) for step in range(200)], [*(step + 0.5 for step in range(200)), -1.0]]
 
 
+def test_a_store_without_a_run_gives_its_process_up_for_another(store: str, tmp_path: Path) -> None:
+    other = f"sqlite:///{tmp_path}/other.db"
+    tracker = _begun(store, "first")
+    writer.warm(other)
+    assert writer._processes[store].is_alive
+    writer._processes.pop(other).close()
+    tracker.end(Status.FINISHED)
+    first = writer._processes[store]
+    writer.warm(other)
+    assert store not in writer._processes
+    assert first._process.wait(30) == 0
+    writer._processes.pop(other).close()
+
+
 def test_a_run_goes_on_and_its_params_stay(shared_store: str, client: Client) -> None:
     first = MlflowTracker(shared_store)
     first.start(Opening("first", "again", params={"epochs": "2", "lr": "0.1"}, tags={"a": "1", "b": "1"}))
-    first.log([Point("x", 1.0, 1, _NOW)])
+    first.log([point("x", 1.0, 1, _NOW)])
     first.end(Status.KILLED)
     second = MlflowTracker(shared_store)
     params = {"epochs": "4", "lr": "0.1", "seed": "0"}
@@ -221,7 +245,7 @@ def test_a_run_goes_on_and_its_params_stay(shared_store: str, client: Client) ->
     reader = client(shared_store)
     assert second.run_id == first.run_id
     assert reader.get_run(first.run_id).info.status == "RUNNING"
-    second.log([Point("x", 2.0, 2, _NOW)])
+    second.log([point("x", 2.0, 2, _NOW)])
     second.end(Status.FINISHED)
     run = reader.get_run(first.run_id)
     assert (run.info.status, run.info.run_name) == ("FINISHED", "first")
@@ -236,7 +260,7 @@ def test_an_unknown_run_is_told_by_every_later_call(shared_store: str, tmp_path:
     tracker.start(Opening("x", "again", run_id="0" * 32))
     with pytest.raises(TrackingError, match=f"has no run '{'0' * 32}' to go on in"):
         _ = tracker.run_id
-    for call in (lambda: tracker.log([Point("x", 1.0, 0, _NOW)]), lambda: tracker.tag({}), lambda: tracker.artifact(tmp_path)):
+    for call in (lambda: tracker.log([point("x", 1.0, 0, _NOW)]), lambda: tracker.tag({}), lambda: tracker.artifact(tmp_path)):
         with pytest.raises(TrackingError, match="has no run"):
             call()
     with pytest.raises(TrackingError, match="has no run"):
@@ -269,7 +293,7 @@ def test_a_killed_writer_is_told_by_every_later_call_and_replaced_for_the_next_r
     with pytest.raises(TrackingError, match="the process that writes to sqlite.* was killed by SIGKILL"):
         tracker.end(Status.FINISHED)
     with pytest.raises(TrackingError, match="killed by SIGKILL"):
-        tracker.log([Point("x", 1.0, 0, _NOW)])
+        tracker.log([point("x", 1.0, 0, _NOW)])
     again = _begun(store, "killed")
     again.end(Status.FINISHED)
     assert client(store).get_run(again.run_id).info.status == "FINISHED"
@@ -291,7 +315,7 @@ def test_logging_does_not_wait_for_a_writer_that_stands_still(store: str, client
     pid = _writer_of(store)
     os.kill(pid, signal.SIGSTOP)
     try:
-        points = [[Point("x", float(step), step, _NOW + step) for step in range(n, n + 100)] for n in range(0, 10_000, 100)]
+        points = [[point("x", float(step), step, _NOW + step) for step in range(n, n + 100)] for n in range(0, 10_000, 100)]
         begun = time.perf_counter()
         for some in points:  # some 400 kB, and a pipe holds 64
             tracker.log(some)
@@ -309,14 +333,14 @@ def test_the_signals_that_end_programs_leave_the_writer_alone(store: str, client
     _ = tracker.run_id
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         os.kill(_writer_of(store), number)
-    tracker.log([Point("x", 1.0, 0, _NOW)])
+    tracker.log([point("x", 1.0, 0, _NOW)])
     tracker.end(Status.KILLED)
     assert client(store).get_run(tracker.run_id).data.metrics == {"x": 1.0}
 
 
 _REPORT = """
     tracker.start(Opening("x", "dying"))
-    tracker.log([Point("x", float(step), step, 1) for step in range(2500)])
+    tracker.log([point("x", float(step), step, 1) for step in range(2500)])
     print(tracker.run_id, flush=True)
 """
 
@@ -340,7 +364,7 @@ def test_a_trainer_that_is_killed_loses_no_point_that_was_sent(store: str, clien
     other = MlflowTracker(sys.argv[1])
     tracker.start(Opening("x", "dying"))
     other.start(Opening("x", "dying"))
-    tracker.log([Point("x", float(step), step, 1) for step in range(2500)])
+    tracker.log([point("x", float(step), step, 1) for step in range(2500)])
     other.end(Status.FINISHED)
     print(tracker.run_id, flush=True)
     os.kill(os.getpid(), signal.SIGKILL)
@@ -352,29 +376,31 @@ def test_a_trainer_that_is_killed_loses_no_point_that_was_sent(store: str, clien
 
 
 def test_a_fork_that_outlives_its_trainer_does_not_keep_the_run_open(store: str, client: Client, trainer: Trainer) -> None:
-    source = (
-        _REPORT
-        + """
+    ending = """
     if os.fork() == 0:
+        signal.alarm(120)
         try:
-            tracker.log([Point("y", 1.0, 0, 1)])
+            tracker.log([point("y", 1.0, 0, 1)])
         except Exception as error:
-            print(error, flush=True)
-        sys.stdin.read()
-        os._exit(0)
+            print(os.getpid(), error, flush=True)
+        signal.pause()
     sys.stdin.readline()
     os.kill(os.getpid(), signal.SIGKILL)
     """
-    )
-    process = trainer(source, store)
+    process = trainer(_REPORT + ending, store)
     assert process.stdin is not None
     assert process.stdout is not None
     run_id = process.stdout.readline().strip()
-    assert "not by its forks" in process.stdout.readline()
-    process.stdin.write("die\n")
-    process.stdin.flush()
-    process.wait()
-    run = await_end(client(store), run_id)
+    fork, _, error = process.stdout.readline().partition(" ")
+    try:
+        assert "not by its forks" in error
+        process.stdin.write("die\n")
+        process.stdin.flush()
+        process.wait()
+        run = await_end(client(store), run_id)
+        os.kill(int(fork), 0)
+    finally:
+        os.kill(int(fork), signal.SIGKILL)
     assert run.info.status == "FAILED"
     assert run.data.metrics.keys() == {"x"}
 
@@ -383,7 +409,7 @@ def test_four_trainers_at_once_on_a_store_that_is_not_there_yet(tmp_path: Path, 
     store = f"sqlite:///{tmp_path}/new/folder/mlflow.db"
     source = """
     tracker.start(Opening(sys.argv[2], "race"))
-    tracker.log([Point("x", 1.0, 0, 1)])
+    tracker.log([point("x", 1.0, 0, 1)])
     tracker.end(Status.FINISHED)
     print(tracker.run_id)
     """
@@ -424,6 +450,19 @@ def test_a_relative_path_is_of_the_folder_the_tracker_was_made_in(
     tracker.end(Status.FINISHED)
     assert (tmp_path / "artifacts" / "relative" / tracker.run_id / "artifacts" / "here.txt").read_text() == "here"
     assert list((tmp_path / "other").iterdir()) == []
+
+
+def test_artifacts_are_beside_the_database_when_nothing_else_is_said(
+    store: str, client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = tmp_path / "here"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    tracker = _begun(store, "default")
+    tracker.artifact(Path(__file__))
+    tracker.end(Status.FINISHED)
+    assert (tmp_path / "artifacts" / "default" / tracker.run_id / "artifacts" / "test_writer.py").is_file()
+    assert list(here.iterdir()) == []
 
 
 @pytest.mark.parametrize("experiment", ["../../outside", "/etc", "..", "a/b"])
