@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import textwrap
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -43,3 +45,12 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install
 
     yield put
     catalog.cache_clear()
+
+
+@pytest.fixture(scope="session")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty store."""
+    path = tmp_path_factory.mktemp("template") / "mlflow.db"
+    make = "import sys; from weft.telemetry import mlflow; mlflow._open(sys.argv[1])"
+    subprocess.run([sys.executable, "-W", "ignore", "-c", make, f"sqlite:///{path}"], check=True)
+    return path

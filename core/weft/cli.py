@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from weft import __version__
-from weft.errors import ConfigError, WeftError
+from weft.errors import ConfigError, WeftError, did_you_mean
 from weft.kinds import KINDS
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 def main() -> None:
     """Run a command; a user's mistake is one message and exit 2."""
     try:
-        sys.exit(commands.main(standalone_mode=False) or 0)
+        sys.exit(commands.main(prog_name="weft", standalone_mode=False) or 0)
     except click.exceptions.Exit as end:
         sys.exit(end.exit_code)
     except click.ClickException as error:

@@ -7,10 +7,12 @@ import logging
 import threading
 import time
 import traceback
+import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import yaml
 from torch import nn
 
 from weft import __version__, checkpoint, loop, saved
@@ -21,7 +23,7 @@ from weft.folder import Folder
 from weft.keeping import BestWeights, Checkpoints, Interruption
 from weft.state import Run, random_state, restore_random_state, seed_everything
 from weft.telemetry import provenance
-from weft.telemetry.redaction import redact
+from weft.telemetry.redaction import redact, redact_override, redact_tree
 from weft.telemetry.tracker import DatasetInput, Opening, Status, Tracker
 
 log = logging.getLogger("weft")
@@ -83,7 +85,7 @@ def record_failure(
 ) -> None:
     """Record a job that failed before it was a run: its parts could not be built, or don't fit."""
     folder.write_config(configuration.tree())
-    _begin(configuration, folder, tracker, overrides, None, {})
+    _begin(configuration, folder, tracker, overrides, None, {}, resume=False)
     _end(folder, tracker, Status.FAILED, error, {})
 
 
@@ -116,8 +118,7 @@ def _open(run: Run, folder: Folder, tracker: Tracker, overrides: Sequence[str], 
         "weft.parameters": str(sum(parameter.numel() for parameter in run.model.parameters())),
         "weft.objective": str(run.objective),
     }
-    run_id = folder.record().get("run_id") if resume else run.configuration.settings.tracking.run_id
-    _begin(run.configuration, folder, tracker, overrides, dataset, tags, run_id)
+    _begin(run.configuration, folder, tracker, overrides, dataset, tags, resume)
     folder.note(objective=run.objective.key, maximize=run.objective.maximize)
 
 
@@ -128,10 +129,13 @@ def _begin(
     overrides: Sequence[str],
     dataset: DatasetInput | None,
     tags: Mapping[str, str],
-    run_id: str | None = None,
+    resume: bool,
 ) -> None:
     """Open the run in the tracker, with all that is known of where it comes from."""
     settings = configuration.settings
+    before = folder.record() if resume else {}
+    key = before.get("key") or uuid.uuid4().hex
+    run_id = before.get("run_id") or settings.tracking.run_id
     plugins = sorted({str(part.component.plugin) for part in configuration.every_part()})
     name = settings.name or f"{configuration.one('model').component.name}-{configuration.one('dataset').component.name}"
     opening = Opening(
@@ -140,33 +144,38 @@ def _begin(
         params=configuration.params(),
         tags={
             **provenance.tags(),
+            "weft.key": key,
             "weft.version": __version__,
             "weft.folder": str(folder.path),
             "weft.plugins": ", ".join(plugins),
-            "weft.overrides": " ".join(overrides),
+            "weft.overrides": " ".join(map(redact_override, overrides)),
             **({"weft.sweep": settings.sweep.name} if settings.sweep.name else {}),
             **tags,
             **(settings.tags or {}),
         },
         dataset=dataset,
         run_id=run_id,
+        key=before.get("key"),
     )
     folder.note(
         status="RUNNING",
+        key=key,
         run_id=run_id,
         name=name,
         uri=redact("tracking.uri", settings.store),
         experiment=settings.tracking.experiment,
-        overrides=list(overrides),
-        started=folder.record().get("started") or time.time(),
+        overrides=before.get("overrides") or [*map(redact_override, overrides)],
+        started=before.get("started") or time.time(),
     )
     tracker.start(opening)
-    # The id is known when the store has answered; a run that is killed before its end is resumed by it.
+    # The id is known when the store has answered. A run that is killed before that is found by its key.
     threading.Thread(target=_note_id, args=(folder, tracker), daemon=True).start()
-    environment = folder.path / "environment.json"
-    environment.write_text(json.dumps(provenance.environment(), indent=1))
-    tracker.artifact(environment)
-    tracker.artifact(folder.config)
+    # The folder's own config.yaml is what a resumed run needs, secrets included; the one that is recorded has none.
+    recorded = folder.path / "recorded"
+    recorded.mkdir(exist_ok=True)
+    (recorded / "config.yaml").write_text(yaml.safe_dump(redact_tree(configuration.tree()), sort_keys=False))
+    (recorded / "environment.json").write_text(json.dumps(provenance.environment(), indent=1))
+    tracker.artifact(recorded)
 
 
 def _note_id(folder: Folder, tracker: Tracker) -> None:

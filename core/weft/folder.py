@@ -47,6 +47,7 @@ class Folder:
     def write_config(self, tree: Mapping[str, Any]) -> None:
         """Write the configuration."""
         self.path.mkdir(parents=True, exist_ok=True)
+        self.config.touch(mode=0o600)  # it may hold a password, in the tracking URI
         self.config.write_text(yaml.safe_dump(dict(tree), sort_keys=False, allow_unicode=True))
 
     def read_config(self) -> dict[str, Any]:

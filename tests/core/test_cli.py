@@ -263,7 +263,7 @@ class TestProcesses:
             "-m",
             "model=mlp,linear",
             "optimizer=sgd",
-            "optimizer.lr=0.1,100",
+            "optimizer.lr=0.1,10",
             "epochs=2",
             "loss=cross_entropy",
             "sweep.name=pair",
@@ -307,7 +307,7 @@ class TestProcesses:
 
     def test_a_loss_that_explodes_is_failed_and_named(self, here: Path) -> None:
         done = weft(
-            "run", "dataset=diabetes", "model=linear", "optimizer=sgd", "optimizer.lr=100", "epochs=50", folder=here, check=1
+            "run", "dataset=diabetes", "model=linear", "optimizer=sgd", "optimizer.lr=10", "epochs=50", folder=here, check=1
         )
         assert "became" in done.stderr
         assert "at step" in done.stderr

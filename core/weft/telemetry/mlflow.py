@@ -3,7 +3,7 @@
 `python -m weft.telemetry.mlflow` takes messages as JSON lines and answers some of them. Each has a `verb` and the
 number of its `run`:
 
-    start     uri, artifact_root, name, experiment, params, tags, dataset, run_id, time     answered by run_id or by lost
+    start     uri, artifact_root, name, experiment, params, tags, dataset, run_id, key, time  answered by run_id or by lost
     log       rows: of step, timestamp, keys, values
     tag       tags
     artifact  path, folder
@@ -468,8 +468,11 @@ def _start(store: _Store, message: Mapping[str, Any], reply: _Reply) -> _Recorde
         TrackingError: there is no run.
     """
     params = {_key(key): value for key, value in message["params"].items()}
-    if message["run_id"] is None:
+    experiment, run_id = "", message["run_id"]
+    if run_id is None:
         experiment = store.experiment(message["experiment"], message["artifact_root"])
+        run_id = _keyed(store, experiment, message["key"])
+    if run_id is None:
         # Not tried again after an answer was lost, except by MLflow's client: there is no way to tell that it was made.
         tags = {_key(key): _shortened(value, _TAG_LENGTH) for key, value in message["tags"].items()}
         tags["mlflow.runName"] = message["name"]
@@ -477,7 +480,7 @@ def _start(store: _Store, message: Mapping[str, Any], reply: _Reply) -> _Recorde
         recorded = _Recorded(store, run.info.run_id)
         reply({"run": message["run"], "run_id": recorded.run_id})
     else:
-        recorded, known = _continued(store, message["run_id"])
+        recorded, known = _continued(store, run_id)
         reply({"run": message["run"], "run_id": recorded.run_id})
         changed = {
             f"weft.changed.{key}": value
@@ -490,6 +493,14 @@ def _start(store: _Store, message: Mapping[str, Any], reply: _Reply) -> _Recorde
     if message["dataset"] is not None:
         recorded.dataset(**message["dataset"])
     return recorded
+
+
+def _keyed(store: _Store, experiment: str, key: str | None) -> str | None:
+    """Return the run that this key was given to, if there is one."""
+    if key is None:
+        return None
+    found = _patiently(lambda: store.client.search_runs([experiment], f"tags.`weft.key` = '{key}'", max_results=1))
+    return found[0].info.run_id if found else None
 
 
 def _continued(store: _Store, run_id: str) -> tuple[_Recorded, Mapping[str, str]]:

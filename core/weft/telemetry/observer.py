@@ -271,7 +271,7 @@ def _together(names: list[str], series: int) -> list[str]:
 
 
 def _non_finite(model: nn.Module, step: int, value: float) -> NonFiniteError:
-    """Name the first parameter that is affected: its weights when any are, else its gradient."""
+    """Name the first parameter that is affected: its weights when any are, else its gradient, else the largest weights."""
     affected = [
         *(f"the weights of {name}" for name, p in model.named_parameters() if not p.isfinite().all()),
         *(
@@ -280,5 +280,8 @@ def _non_finite(model: nn.Module, step: int, value: float) -> NonFiniteError:
             if p.grad is not None and not p.grad.isfinite().all()
         ),
     ]
-    where = f"; first affected: {affected[0]}" if affected else "; weights and gradients are still finite"
-    return NonFiniteError(f"train/loss became {value} at step {step}{where}")
+    if not affected:
+        sizes = {name: float(p.detach().abs().max()) for name, p in model.named_parameters()}
+        largest = max(sizes, key=lambda name: sizes[name])
+        affected.append(f"none yet, but the weights of {largest} have grown to {sizes[largest]:.3g}")
+    return NonFiniteError(f"train/loss became {value} at step {step}; first affected: {affected[0]}")

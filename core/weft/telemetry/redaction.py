@@ -1,7 +1,9 @@
 """Takes secrets out of what a run says of itself, before it leaves the process."""
 
 import re
+from collections.abc import Mapping
 from itertools import pairwise
+from typing import Any
 
 REDACTED = "[redacted]"
 
@@ -47,3 +49,19 @@ def is_secret(key: str) -> bool:
 def _without_secret(match: re.Match[str]) -> str:
     name, sign, _ = match.groups()
     return f"{name}{sign}{REDACTED}" if is_secret(name) else match[0]
+
+
+def redact_tree(tree: Any, key: str = "") -> Any:
+    """Return a config's plain values with the secrets in it redacted."""
+    if isinstance(tree, Mapping):
+        return {name: redact_tree(value, str(name)) for name, value in tree.items()}
+    if isinstance(tree, (list, tuple)):
+        return [redact_tree(value, key) for value in tree]
+    return redact(key, tree) if isinstance(tree, str) else tree
+
+
+def redact_override(override: str) -> str:
+    """Return `key=value` without the secrets in it; a value that is a mapping with a secret key goes as a whole."""
+    key, equals, value = override.partition("=")
+    inner = re.findall(r"[\w.]+(?=\s*:)", value)
+    return key + equals + (REDACTED if any(map(is_secret, inner)) else redact(key, value))

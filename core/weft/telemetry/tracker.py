@@ -39,7 +39,11 @@ class DatasetInput:
 
 @dataclass(frozen=True)
 class Opening:
-    """What a run says of itself before its first step. With `run_id` it goes on in that run, whose params stay."""
+    """What a run says of itself before its first step.
+
+    With `run_id` it goes on in that run, whose params stay. With `key` it goes on in the run whose tag `weft.key` that is, if
+    the store has one: a run that was killed before it was told its id.
+    """
 
     name: str
     experiment: str
@@ -47,6 +51,7 @@ class Opening:
     tags: Mapping[str, str] = field(default_factory=dict)
     dataset: DatasetInput | None = None
     run_id: str | None = None
+    key: str | None = None
 
 
 class Tracker(Protocol):

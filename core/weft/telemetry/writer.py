@@ -31,7 +31,7 @@ from weft.telemetry.tracker import DatasetInput, Opening, Row, Status
 
 _KNOWN = re.compile(r"(sqlite|postgresql|mysql|mssql)(\+\w+)?://.+|https?://.+")
 _FORMS = "sqlite:///path/to/file.db, postgresql://…, mysql://…, mssql://… or http(s)://…"
-_ROWS_A_MESSAGE = 20  # encoding them keeps the interpreter from training for less than half a millisecond
+_ROWS_A_MESSAGE = 4  # encoding them keeps the interpreter from training for less than half a millisecond
 
 
 def check_uri(uri: str) -> None:
@@ -103,6 +103,7 @@ class MlflowTracker:
             tags=_redacted(opening.tags),
             dataset=opening.dataset and _dataset(opening.dataset),
             run_id=opening.run_id,
+            key=opening.key,
             time=time.time_ns() // 1_000_000,
         )
 

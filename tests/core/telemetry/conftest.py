@@ -26,15 +26,6 @@ Client = Callable[[str], "MlflowClient"]
 Trainer = Callable[..., "subprocess.Popen[str]"]
 
 
-@pytest.fixture(scope="session")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An empty store."""
-    path = tmp_path_factory.mktemp("template") / "mlflow.db"
-    make = "import sys; from weft.telemetry import mlflow; mlflow._open(sys.argv[1])"
-    subprocess.run([sys.executable, "-W", "ignore", "-c", make, f"sqlite:///{path}"], check=True)
-    return path
-
-
 @pytest.fixture
 def store(tmp_path: Path, template: Path) -> Iterator[str]:
     """A store of this test's own. The process that writes to it ends with the test."""

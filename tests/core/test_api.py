@@ -1,0 +1,205 @@
+"""weft from Python: run, load, register; what a run leaves in MLflow, read back."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+import weft
+from weft import catalog as catalog_module
+from weft.catalog import catalog
+from weft.folder import Folder
+from weft.telemetry import writer
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, template: Path) -> Iterator[Path]:
+    """A current folder with a migrated store; what a test registers is gone after it."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs").mkdir()
+    shutil.copy(template, tmp_path / "runs" / "mlflow.db")
+    catalog.cache_clear()
+    yield tmp_path
+    catalog_module._local.clear()
+    catalog.cache_clear()
+    for process in [*writer._processes.values()]:
+        process.close()
+    writer._processes.clear()
+
+
+def test_a_result_has_scores_run_id_and_model(here: Path) -> None:
+    before = torch.get_rng_state()
+    result = weft.run("model=mlp", "dataset=iris", "epochs=30", "optimizer.lr=0.01")
+    assert result.status == "FINISHED"
+    assert result.scores["test/accuracy"] > 0.8
+    assert result.score == result.scores["valid/loss"]
+    assert result.model is not None
+    assert torch.equal(before, torch.get_rng_state()), "a notebook's own randomness is its own"
+
+
+@pytest.mark.parametrize(
+    "options", [["model=mlp"], ["model=cnn", "regularizer=[dropout,max_norm]"], ["model=rnn", "precision=fp64"]]
+)
+def test_a_loaded_model_gives_the_same_bits(here: Path, options: list[str]) -> None:
+    result = weft.run("epochs=2", *options)
+    assert result.model is not None
+    kind = next(result.model.parameters()).dtype
+    inputs = torch.rand(7, 1, 8, 8, generator=torch.Generator().manual_seed(0)).to(kind)
+    with torch.no_grad():
+        expected = result.model(inputs)
+        for name in (result.run_id, result.folder, str(result.folder / "model")):
+            assert torch.equal(weft.load(name)(inputs), expected)
+    with pytest.raises(weft.ConfigError, match="weights: 'first' is none of best, last"):
+        weft.load(result.run_id, weights="first")
+    with pytest.raises(weft.ConfigError, match="no-such-run"):
+        weft.load("no-such-run")
+
+
+def test_the_best_weights_are_tested_and_the_last_ones_kept(here: Path) -> None:
+    result = weft.run("dataset=two_moons", "model=mlp", "optimizer=sgd", "optimizer.lr=5", "epochs=12", "seed=3")
+    record = Folder(result.folder).record()
+    valid = _series(here, result.run_id, "valid/loss")
+    best = min(valid, key=lambda row: row[1])
+    assert result.score == pytest.approx(best[1])
+    assert record["best_epoch"] == [row[0] for row in valid].index(best[0]) + 1
+    loaded = {name: weft.load(result.folder, weights=name).state_dict() for name in ("best", "last")}
+    differ = any(not torch.equal(loaded["best"][name], loaded["last"][name]) for name in loaded["best"])
+    assert differ == (record["best_epoch"] != 12)
+
+
+def _series(here: Path, run_id: str, key: str) -> list[tuple[int, float]]:
+    from mlflow import MlflowClient
+
+    found = MlflowClient(f"sqlite:///{here}/runs/mlflow.db").get_metric_history(run_id, key)
+    return sorted((metric.step, metric.value) for metric in found)
+
+
+def test_every_series_is_there_once_a_step(here: Path) -> None:
+    result = weft.run("epochs=3", "model=linear", "observe.every=7", "batch_size=64", "regularizer=l2")
+    steps = 3 * math.ceil(len(_digits()[0]) / 64)
+    looked = [1, *range(7, steps + 1, 7)]
+    assert [step for step, _ in _series(here, result.run_id, "grad_norm/output.weight")] == looked or [
+        step for step, _ in _series(here, result.run_id, _first(here, result.run_id, "grad_norm/"))
+    ] == looked
+    ends = [steps // 3, 2 * steps // 3, steps]
+    assert [step for step, _ in _series(here, result.run_id, "train/loss")] == sorted({*looked, *ends})
+    assert [step for step, _ in _series(here, result.run_id, "valid/accuracy")] == ends
+    assert [step for step, _ in _series(here, result.run_id, "train/penalty.l2")] == sorted({*looked, *ends})
+
+
+def _digits() -> Any:
+    from weft.experiment import prepare
+
+    found, _ = __import__("weft.compose", fromlist=["configured"]).configured([])
+    return prepare(found, catalog()).data.splits["train"]
+
+
+def _first(here: Path, run_id: str, prefix: str) -> str:
+    from mlflow import MlflowClient
+
+    keys = MlflowClient(f"sqlite:///{here}/runs/mlflow.db").get_run(run_id).data.metrics
+    return next(key for key in sorted(keys) if key.startswith(prefix) and key.endswith("weight"))
+
+
+def test_a_component_of_the_notebook(here: Path) -> None:
+    @weft.register("model")
+    class Tiny(nn.Sequential):
+        """One layer."""
+
+        def __init__(self, inputs: tuple[int, ...], outputs: int, scale: float = 2.0):
+            super().__init__(nn.Flatten(), nn.Linear(math.prod(inputs), outputs))
+            self.scale = scale
+
+    result = weft.run("model=tiny", "model.scale=3", "dataset=wine", "epochs=1")
+    assert type(result.model).__name__ == "Tiny"
+    assert result.model.scale == 3.0  # type: ignore[union-attr]
+    with pytest.raises(weft.ConfigError, match=r"model.scal: no such key .did you mean 'scale'"):
+        weft.run("model=tiny", "model.scal=3")
+
+
+def test_a_mistake_raises_and_writes_nothing(here: Path) -> None:
+    before = sorted(path.name for path in (here / "runs").iterdir())
+    with pytest.raises(weft.UserError, match="no model named 'mpl'"):
+        weft.run("model=mpl")
+    with pytest.raises(weft.UserError, match="doesn't fit|takes images"):
+        weft.run("model=cnn", "dataset=iris")
+    assert sorted(path.name for path in (here / "runs").iterdir()) == before
+
+
+def test_a_failure_of_a_part_is_recorded_with_its_traceback(here: Path) -> None:
+    @weft.register("callback", name="broken")
+    class Broken(weft.Callback):
+        """Fails at step 3."""
+
+        def on_step_end(self, run: weft.Run) -> None:
+            if run.step == 3:
+                raise RuntimeError("not today")
+
+    with pytest.raises(RuntimeError, match="not today"):
+        weft.run("model=linear", "callback=broken")
+    (record,) = (here / "runs").glob("*/*/run.json")
+    assert json.loads(record.read_text())["status"] == "FAILED"
+    assert "not today" in (record.parent / "traceback.txt").read_text()
+
+
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
+@pytest.mark.parametrize("precision", ["fp64", "fp32", "bf16", "fp16"])
+def test_devices_and_precisions(here: Path, device: str, precision: str) -> None:
+    result = weft.run("model=cnn", f"device={device}", f"precision={precision}", "epochs=6", "optimizer.lr=0.01")
+    assert result.scores["test/accuracy"] > 0.85
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_compiled_model_learns_the_same(here: Path) -> None:
+    plain = weft.run("model=mlp", "epochs=2", "precision=fp64", "regularizer=[l2]")
+    compiled = weft.run("model=mlp", "epochs=2", "precision=fp64", "regularizer=[l2]", "compile=true")
+    assert compiled.scores["valid/loss"] == pytest.approx(plain.scores["valid/loss"], rel=1e-6)
+    inputs = torch.rand(3, 1, 8, 8, dtype=torch.float64)
+    assert compiled.model is not None
+    assert torch.equal(weft.load(compiled.folder)(inputs), compiled.model(inputs))
+
+
+def test_class_weights_and_parameter_groups_and_a_warm_start(here: Path) -> None:
+    first = weft.run("model=mlp", "epochs=3", "class_weights=balanced")
+    assert first.model is not None
+    frozen = weft.run(
+        "model=mlp",
+        "epochs=1",
+        f"init_from={first.run_id}",
+        "optimizer=sgd",
+        "parameter_groups=[{pattern: '*.bias', lr: 1e-6}, {pattern: '*.weight', lr: 0.1}]",
+    )
+    assert frozen.model is not None
+    for (name, now), then in zip(frozen.model.named_parameters(), first.model.parameters(), strict=True):
+        assert (float((now - then).norm()) < 1e-4) == name.endswith("bias")
+    with pytest.raises(weft.ConfigError, match=r"init_from: the weights of .* don't fit this model"):
+        weft.run("model=cnn", f"init_from={first.folder}")
+
+
+def test_early_stopping_clipping_and_plateau(here: Path) -> None:
+    result = weft.run(
+        "dataset=iris",
+        "model=linear",
+        "callback=[early_stopping,clip_norm,reduce_on_plateau]",
+        "callback.early_stopping.patience=2",
+        "callback.early_stopping.min_delta=10",
+        "epochs=50",
+    )
+    assert Folder(result.folder).record()["epoch"] == 3
+
+
+def test_secrets_stay_here(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    weft.run("model=linear", "epochs=1", "tags={api_key: sk-canary-123456, team: blue}")
+    found = [path for path in here.rglob("*") if path.is_file() and b"sk-canary-123456" in path.read_bytes()]
+    assert [path.name for path in found] == ["config.yaml"]
+    assert found[0].stat().st_mode & 0o077 == 0
