@@ -64,7 +64,7 @@ def run(arguments: tuple[str, ...]) -> int:
 
     parser = get_args_parser()
     parser.prog = "weft run"
-    asked, unknown = parser.parse_known_args(arguments)
+    asked, unknown = parser.parse_known_intermixed_args(arguments)
     if unknown:
         options = [option for action in parser._actions for option in action.option_strings]
         raise ConfigError(f"{unknown[0]}: no such option{did_you_mean(unknown[0], options)}; see weft run --help")
@@ -201,7 +201,8 @@ def plugins(kind: str | None) -> None:
 @commands.command()
 @click.option("--uri", help="Store to show: a database that MLflow knows. Default: MLFLOW_TRACKING_URI, or runs/mlflow.db.")
 @click.option("--port", default=5000, show_default=True, type=click.IntRange(1, 65535))
-def ui(uri: str | None, port: int) -> None:
+@click.option("--experiment", default="weft", show_default=True, help="Experiment to open.")
+def ui(uri: str | None, port: int, experiment: str) -> None:
     """Show the runs in MLflow's page, on this machine only."""
     import os
 
@@ -210,7 +211,11 @@ def ui(uri: str | None, port: int) -> None:
 
     store = uri or os.environ.get("MLFLOW_TRACKING_URI") or Settings().store
     writer.check_uri(store)
-    mlflow.serve(store, "127.0.0.1", port, ready=lambda url: click.echo(f"MLflow: {url}  (Ctrl-C ends it)"))
+    try:
+        page = mlflow.page(store, experiment)
+    except ConfigError:
+        page = ""  # no run yet: the page's own start will do
+    mlflow.serve(store, "127.0.0.1", port, ready=lambda url: click.echo(f"MLflow: {url}/{page}  (Ctrl-C ends it)"))
 
 
 def _relative(path: Any) -> str:

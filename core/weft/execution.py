@@ -137,7 +137,9 @@ def _begin(
     key = before.get("key") or uuid.uuid4().hex
     run_id = before.get("run_id") or settings.tracking.run_id
     plugins = sorted({str(part.component.plugin) for part in configuration.every_part()})
-    name = settings.name or f"{configuration.one('model').component.name}-{configuration.one('dataset').component.name}"
+    chosen = configuration.params()
+    shown = [chosen[kind] for kind in ("model", "optimizer", "regularizer", "dataset") if chosen[kind] != "none"]
+    name = settings.name or "-".join(shown)
     opening = Opening(
         name=name,
         experiment=settings.tracking.experiment,

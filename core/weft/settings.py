@@ -60,7 +60,7 @@ class Settings:
         default_factory=list
     )
     init_from: Annotated[str | None, "run (id or folder) whose weights to start from"] = None
-    name: Annotated[str | None, "of the run; null is model and dataset"] = None
+    name: Annotated[str | None, "of the run; null is its model, optimizer, regularizers and dataset"] = None
     tags: Annotated[dict[str, str] | None, "MLflow tags, {KEY: VALUE, …}"] = None
     runs: Annotated[str, "folder that all output goes to"] = "runs"
     observe: Observe = field(default_factory=Observe)

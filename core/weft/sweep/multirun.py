@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import sys
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
@@ -13,10 +15,13 @@ from rich.console import Console
 from rich.markup import escape
 
 from weft import compose
+from weft.configuration import Configuration
 from weft.errors import ConfigError
+from weft.settings import Settings
 from weft.sweep import leaderboard
 from weft.sweep.job import job
 from weft.telemetry import writer
+from weft.telemetry.redaction import redact
 
 
 def run(hydra: Hydra, overrides: Sequence[str], console: Console) -> int:
@@ -40,8 +45,23 @@ def run(hydra: Hydra, overrides: Sequence[str], console: Console) -> int:
     console.print(f"{len(jobs) or 'a number of'} jobs, in {folder}", highlight=False, soft_wrap=True)
     hydra.multirun(compose.CONFIG, job, [*given, "hydra.mode=MULTIRUN"])
     code = report(folder, console, len(jobs))
-    console.print("look further: weft ui", highlight=False)
+    console.print(f"all of it in MLflow: {_command()} ui{_options(jobs)}", highlight=False, soft_wrap=True)
     return code
+
+
+def _command() -> str:
+    """Return how this command was called, where its name alone would not be found."""
+    return "weft" if shutil.which("weft") else os.path.relpath(sys.argv[0])
+
+
+def _options(jobs: Sequence[Configuration]) -> str:
+    """Return what `weft ui` must be told when the jobs' store or experiment is not the default."""
+    if not jobs:
+        return ""
+    default, chosen = Settings(), jobs[0].settings
+    uri = "" if chosen.store == default.store else f" --uri {redact('uri', chosen.store)}"
+    same = chosen.tracking.experiment == default.tracking.experiment
+    return uri + ("" if same else f" --experiment {chosen.tracking.experiment}")
 
 
 def report(folder: Path, console: Console, expected: int = 0) -> int:

@@ -1,0 +1,152 @@
+"""What the README says is true: its commands run, its plugin is swept, its files are there."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from weft.cli import commands
+from weft.kinds import KINDS
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+BLOCKS = re.findall(r"```(\w+)\n(.*?)```", README, re.DOTALL)
+
+
+def blocks(language: str) -> list[str]:
+    return [text for name, text in BLOCKS if name == language]
+
+
+def lines() -> list[str]:
+    """Return the README's weft commands, without their comments."""
+    found = [line for block in blocks("console") for line in block.splitlines()]
+    return [line[2:].partition(" #")[0].strip() for line in found if line.startswith("$ weft ")]
+
+
+def run(line: str, folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run one of them, shortened to an epoch where it trains."""
+    words = shlex.split(line)[1:]
+    if words[0] == "run":
+        words = [word for word in words if not word.startswith("epochs=")] + ["epochs=1"]
+    return subprocess.run(
+        [sys.executable, "-m", "weft.cli", *words],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        env={**os.environ, **environment},
+    )
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("line", [line for line in lines() if "leaky" not in line and line != "weft ui"])
+def test_a_command_of_the_readme_runs(line: str, tmp_path: Path) -> None:
+    done = run(line, tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.integration
+def test_the_readme_s_plugin_is_swept_against_a_built_in(tmp_path: Path) -> None:
+    """As its author would: the module and the pyproject typed from the README, the wheel built and installed."""
+    source = next(block for block in blocks("python") if block.startswith("# my_leaky.py"))
+    project = next(block for block in blocks("toml") if "weft-leaky" in block)
+    home, site = tmp_path / "leaky", tmp_path / "site"
+    home.mkdir()
+    (home / "my_leaky.py").write_text(source)
+    (home / "pyproject.toml").write_text(project)
+    pip = [
+        sys.executable,
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--no-deps",
+        "--no-build-isolation",
+        "--target",
+        str(site),
+        str(home),
+    ]
+    subprocess.run(pip, check=True, capture_output=True)
+    environment = {"PYTHONPATH": str(site)}
+    listed = run("weft plugins model", tmp_path, **environment).stdout
+    assert "model=leaky  Two layers with a leak between them  weft-leaky 0.1" in listed
+    line = next(line for line in lines() if "leaky" in line)
+    done = run(line, tmp_path, **environment)
+    assert done.returncode == 0, done.stdout + done.stderr
+    records = [json.loads(path.read_text()) for path in tmp_path.glob("runs/sweeps/*/*/run.json")]
+    assert len(records) == 4
+    assert {record["status"] for record in records} == {"FINISHED"}
+
+
+@pytest.mark.integration
+def test_the_readme_s_python_runs(tmp_path: Path) -> None:
+    source = next(block for block in blocks("python") if "weft.run(" in block)
+    done = subprocess.run([sys.executable, "-c", source], cwd=tmp_path, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    accuracy, run_id = done.stdout.split()[-2:]
+    assert float(accuracy) > 0.5
+    assert len(run_id) == 32
+
+
+def test_the_readme_s_foreign_classes_are_registered_as_it_says() -> None:
+    from weft.catalog import KINDS as kinds
+    from weft.catalog import _offer
+
+    source = next(block for block in blocks("python") if "register_schedulers" in block)
+    names: dict[str, object] = {}
+    exec(source, names)
+    offers = []
+    for kind in ("optimizer", "scheduler"):
+        names[kinds[kind].hook](
+            lambda *args, kind=kind, **more: offers.append(
+                _offer(  # type: ignore[operator]
+                    kinds[kind], args[0], more.pop("name"), None, more
+                )
+            )
+        )
+    assert [offer.name for offer in offers] == ["plain", "wave"]
+
+
+@pytest.mark.integration
+def test_the_readme_s_experiment_composes(tmp_path: Path) -> None:
+    text = next(block for block in blocks("yaml") if "conf/experiment/wide.yaml" in block)
+    (tmp_path / "conf" / "experiment").mkdir(parents=True)
+    (tmp_path / "conf" / "experiment" / "wide.yaml").write_text(text)
+    shown = run("weft run +experiment=wide --cfg job", tmp_path).stdout
+    assert "width: 512" in shown
+    assert "name: sgd" in shown
+
+
+def test_every_kind_and_its_supplies_are_in_the_table() -> None:
+    for kind in KINDS.values():
+        row = next(line for line in README.splitlines() if line.startswith(f"| {kind.name} |"))
+        assert re.findall(r"`(\w+)`", row.split("|")[2]) == list(kind.supplied)
+
+
+def test_every_command_is_in_the_table() -> None:
+    for name in commands.commands:
+        assert f"| `weft {name}" in README
+
+
+def test_files_that_the_documents_name_are_there() -> None:
+    for document in ROOT.glob("*.md"):
+        for target in re.findall(r"\]\(([^)#]+)\)", document.read_text()):
+            assert "://" in target or (ROOT / target).exists(), f"{document.name}: {target}"
+
+
+def test_constraints_pin_every_direct_dependency() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    asked = [*project["project"]["dependencies"], *project["build-system"]["requires"]]
+    for extra in project["project"]["optional-dependencies"].values():
+        asked += extra
+    names = {re.match(r"[\w.-]+", text)[0].lower() for text in asked} - {"weft"}  # type: ignore[index]
+    pinned = {line.partition("==")[0].lower() for line in (ROOT / "constraints.txt").read_text().splitlines() if "==" in line}
+    assert names == pinned
