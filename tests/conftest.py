@@ -51,6 +51,6 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install
 def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An empty store."""
     path = tmp_path_factory.mktemp("template") / "mlflow.db"
-    make = "import sys; from weft.telemetry import mlflow; mlflow._open(sys.argv[1])"
+    make = "import sys; from weft.telemetry import store; store.opened(sys.argv[1])"
     subprocess.run([sys.executable, "-W", "ignore", "-c", make, f"sqlite:///{path}"], check=True)
     return path

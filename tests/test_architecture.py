@@ -21,6 +21,8 @@ ORDER = [
         "telemetry.provenance",
         "telemetry.statistics",
         "telemetry.tracker",
+        "telemetry.store",
+        "telemetry.serving",
         "telemetry.mlflow",
     ),
     *("telemetry.writer", "telemetry.observer", "state", "loop", "saved", "experiment", "keeping", "execution", "api"),
@@ -33,7 +35,7 @@ LAZY = {("__init__", "api"), ("__init__", "state")}
 """Names that `import weft` offers without importing what they need."""
 
 ROOMS = {
-    "mlflow": {"telemetry.mlflow"},
+    "mlflow": {"telemetry.store", "telemetry.mlflow"},
     "pluggy": {"hookspecs", "catalog"},
     "hydra": {"compose", "hydra_guard", "completion", "sweep.job", "sweep.multirun", "cli"},
     "omegaconf": {"compose", "hydra_guard", "sweep.job", "sweep.multirun", "cli"},

@@ -304,7 +304,7 @@ def _loaded(offer: Offer, plugin: Plugin) -> Loaded:
     except Exception as error:
         raise PluginError(f"{offer.kind.name} {offer.name!r}: {type(error).__name__}: {error}") from error
     path = f"{factory.__module__}:{factory.__qualname__}" if hasattr(factory, "__qualname__") else str(offer.factory)
-    summary = offer.summary or _first_sentence(inspect.getdoc(factory) or "")
+    summary = _first_sentence(offer.summary or inspect.getdoc(factory) or "")
     tasks = tuple(getattr(factory, "tasks", ()))
     supplied = tuple(sorted(read.supplied.values()))
     found = Component(offer.kind.name, offer.name, path, summary, read.options, plugin, tasks, supplied)

@@ -76,7 +76,7 @@ def run(arguments: tuple[str, ...]) -> int:
     if asked.help:
         from weft import help
 
-        help.show(asked.overrides, asked.config_dir)
+        help.show(asked.overrides, asked.config_dir, _console())
         return 0
     from weft import compose
 
@@ -207,15 +207,15 @@ def ui(uri: str | None, port: int, experiment: str) -> None:
     import os
 
     from weft.settings import Settings
-    from weft.telemetry import mlflow, writer
+    from weft.telemetry import serving, store, writer
 
-    store = uri or os.environ.get("MLFLOW_TRACKING_URI") or Settings().store
-    writer.check_uri(store)
+    place = uri or os.environ.get("MLFLOW_TRACKING_URI") or Settings().store
+    writer.check_uri(place)
     try:
-        page = mlflow.page(store, experiment)
+        page = store.page(place, experiment)
     except ConfigError:
         page = ""  # no run yet: the page's own start will do
-    mlflow.serve(store, "127.0.0.1", port, ready=lambda url: click.echo(f"MLflow: {url}/{page}  (Ctrl-C ends it)"))
+    serving.serve(place, "127.0.0.1", port, ready=lambda url: click.echo(f"MLflow: {url}/{page}  (Ctrl-C ends it)"))
 
 
 def _relative(path: Any) -> str:

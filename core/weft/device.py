@@ -121,18 +121,23 @@ class Device:
         """Return the context that the forward pass runs in."""
         return self._autocast
 
-    def backward(self, terms: Mapping[str, Tensor], share: Tensor | None) -> dict[str, Tensor]:
-        """Add the gradients of the terms to `.grad`, the loss by its share; return the terms detached, weighted alike."""
+    def backward(self, terms: Mapping[str, Tensor], share: Tensor | None, done: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Add the gradients of a piece's terms to `.grad`, the loss by its share. Return the terms detached, the loss together
+        with that of the pieces `done` before."""
         loss = terms["loss"]
         weight = None if share is None else share.to(loss.device, loss.dtype)
         roots = list(terms.values())
         if self._scaler:
             roots = [self._scaler.scale(root) for root in roots]
         torch.autograd.backward(roots, [weight, *[None] * (len(roots) - 1)])
-        done = {name: term.detach() for name, term in terms.items()}
+        found = {name: term.detach() for name, term in terms.items()}
         if weight is not None:
-            done["loss"] = done["loss"] * weight
-        return done
+            found["loss"] = found["loss"] * weight + (done["loss"] if done else 0.0)
+        return found
+
+    def total(self, terms: Mapping[str, Tensor]) -> Tensor:
+        """Return the sum of the terms: what is minimised."""
+        return torch.stack([*terms.values()]).sum() if len(terms) > 1 else terms["loss"]
 
     def unscale(self, optimizer: Any) -> None:
         """Divide the gradients by the scale, where there is one."""

@@ -23,9 +23,8 @@ _EXAMPLES = """\
 """
 
 
-def show(overrides: Sequence[str], config_dir: str | None, console: Console | None = None) -> None:
+def show(overrides: Sequence[str], config_dir: str | None, console: Console) -> None:
     """Print it. The options shown are those of the components that the overrides choose."""
-    console = console or Console()
     with compose.hydra_app(config_dir) as hydra:
         chosen = compose.read(compose.compose(hydra, overrides), overrides)
         files = {group: hydra.config_loader.get_group_options(group) for group in hydra.list_all_config_groups()}

@@ -32,10 +32,10 @@ def show(console: Console, catalog: Catalog, kind: str | None = None) -> None:
 
 def overview(catalog: Catalog) -> Table:
     """Return every component: kind, name, distribution, version, summary."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
+    table = Table(box=None, pad_edge=False, header_style="bold", expand=True)
     for column in ("kind", "name", "distribution", "version"):
         table.add_column(column, no_wrap=True)
-    table.add_column("summary", no_wrap=True, overflow="ellipsis")
+    table.add_column("summary", no_wrap=True, overflow="ellipsis", ratio=1)
     for kind in KINDS:
         for name in catalog.names(kind):
             for component in catalog.components[kind][name]:
@@ -46,7 +46,11 @@ def overview(catalog: Catalog) -> Table:
 
 def options(found: Iterable[Option], prefix: str = "") -> Table:
     """Return options as a table: name, type, default, range, help."""
-    table = Table(box=None, show_header=False, padding=(0, 2, 0, 2))
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 2), expand=True)
+    table.add_column(no_wrap=True)
+    for _ in range(3):
+        table.add_column()
+    table.add_column(ratio=1, min_width=24)
     for option in found:
         default = "must be given" if option.default == MISSING else shown(option.default)
         table.add_row(f"{prefix}{option.name}", escape(str(option.type)), default, option.range, escape(option.help))

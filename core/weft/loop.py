@@ -43,20 +43,19 @@ def gradients(run: Run, inputs: Tensor, targets: Tensor) -> Tensor:
     """
     with torch.enable_grad():
         run.optimizer.zero_grad()
-        loss: Tensor | float = 0.0
+        done: dict[str, Tensor] = {}
         for piece, answers, share, last in run.device.split(inputs, targets):
             with run.device.autocast():
                 outputs = run.forward(piece)
                 terms = {"loss": run.loss(outputs, answers)}
                 if last:
                     terms |= run.regularizers.penalties(run.model, outputs)
-            terms = run.device.backward(terms, share)
-            loss = terms["loss"] = terms["loss"] + loss if share is not None else terms["loss"]
+            done = run.device.backward(terms, share, done)
         run.device.unscale(run.optimizer)
         run.regularizers.gradients(run.model)
-        run.observer.observe(run, terms)
+        run.observer.observe(run, done)
         run.notify("on_gradients")
-        return torch.stack([*terms.values()]).sum() if len(terms) > 1 else terms["loss"]
+        return run.device.total(done)
 
 
 @torch.no_grad()

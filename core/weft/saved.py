@@ -64,7 +64,7 @@ def located(run: str | Path, uri: str) -> Iterator[Path]:
             return
     if folder.exists() or len(folder.parts) != 1:
         raise ConfigError(f"{run}: holds no model; give the folder of a finished run, or its MLflow run id")
-    from weft.telemetry.mlflow import download
+    from weft.telemetry.store import download
 
     with tempfile.TemporaryDirectory(prefix="weft-") as scratch:
         yield download(str(run), uri, MODEL, Path(scratch))

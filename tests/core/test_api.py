@@ -203,3 +203,16 @@ def test_secrets_stay_here(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found = [path for path in here.rglob("*") if path.is_file() and b"sk-canary-123456" in path.read_bytes()]
     assert [path.name for path in found] == ["config.yaml"]
     assert found[0].stat().st_mode & 0o077 == 0
+
+
+def test_sweepers_are_given_the_objective(here: Path) -> None:
+    from weft.compose import CONFIG, hydra_app
+    from weft.sweep.job import job
+
+    with hydra_app() as hydra:
+        ((first, second),) = hydra.multirun(
+            CONFIG, job, ["dataset=iris", "model=linear", "epochs=1,4", "sweep.name=s", "hydra.mode=MULTIRUN"], False
+        )
+    scores = [Folder(here / "runs" / "sweeps" / "s" / number).record()["score"] for number in ("0", "1")]
+    assert [first.return_value, second.return_value] == scores
+    assert scores[0] > scores[1]

@@ -1,4 +1,4 @@
-"""The only file that imports mlflow: the process that writes runs to a store, and what reads runs back.
+"""The process that writes runs to a store of MLflow.
 
 `python -m weft.telemetry.mlflow` takes messages as JSON lines and answers some of them. Each has a `verb` and the
 number of its `run`:
@@ -16,43 +16,27 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import http.client
 import json
-import logging
 import math
 import os
 import re
 import signal
-import socket
-import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache, partial
-from importlib import import_module
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, TextIO, TypeVar
-from urllib.parse import quote
 
-from filelock import FileLock
-
-from weft.errors import ConfigError, TrackingError, UserError, WeftError
-from weft.telemetry.redaction import redact
+from weft.errors import TrackingError, WeftError
+from weft.telemetry.store import database_file, in_one_line, opened, prepare, shown
 from weft.telemetry.tracker import Status
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-_SETTINGS = {
-    "MLFLOW_DISABLE_TELEMETRY": "true",
-    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
-    "MLFLOW_LOGGING_LEVEL": "WARNING",
-    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
-    "GIT_PYTHON_REFRESH": "quiet",
-}
 _METRICS = 1000  # in one request; so are the next four, by MLflow's validation
 _PARAMS = 100
 _KEY_LENGTH = 250
@@ -66,195 +50,6 @@ _ATTEMPTS = 5
 _T = TypeVar("_T")
 _Point = tuple[str, float, int, int]
 _Reply = Callable[[Mapping[str, object]], None]
-
-
-def absolute_uri(uri: str) -> str:
-    """Return the URI with the path of an SQLite file made absolute: another process has another current directory."""
-    scheme, _, options = uri.partition("?")
-    path = database_file(uri)
-    if path is None:
-        return uri
-    return f"{scheme.partition(':')[0]}:///{path}" + (f"?{options}" if options else "")
-
-
-def database_file(uri: str) -> Path | None:
-    """Return the file of an SQLite URI, or None for any other."""
-    match = re.fullmatch(r"sqlite(?:\+\w+)?:///([^?]+)(?:\?.*)?", uri)
-    return Path(match[1]).absolute() if match else None
-
-
-def download(run_id: str, uri: str, folder_in_run: str, destination: Path) -> Path:
-    """Copy a folder of a run's artifacts to a destination; return where it is.
-
-    Raises:
-        ConfigError: the store, the run or the folder isn't there.
-    """
-    client = _existing(uri)
-    from mlflow.exceptions import MlflowException
-
-    destination.mkdir(parents=True, exist_ok=True)
-    try:
-        client.get_run(run_id)
-    except MlflowException as error:
-        raise ConfigError(f"{_shown(uri)}: has no run {run_id!r} ({_text(error)})") from None
-    try:
-        return Path(client.download_artifacts(run_id, folder_in_run, str(destination)))
-    except (MlflowException, OSError) as error:
-        raise ConfigError(f"run {run_id} in {_shown(uri)}: has no {folder_in_run!r} ({_text(error)})") from None
-
-
-def page(uri: str, experiment: str) -> str:
-    """Return the part of an address that shows an experiment's runs as charts, behind a server's own.
-
-    Raises:
-        ConfigError: the store or the experiment isn't there.
-    """
-    found = _existing(uri).get_experiment_by_name(experiment)
-    if found is None:
-        raise ConfigError(f"{_shown(uri)}: has no experiment {experiment!r}")
-    return f"#/experiments/{quote(found.experiment_id)}/runs?workflowType=machine_learning&compareRunsMode=CHART"
-
-
-def serve(uri: str, host: str = "127.0.0.1", port: int = 5000, ready: Callable[[str], object] = print) -> None:
-    """Run MLflow's page on a store until SIGINT, SIGTERM or SIGHUP; call `ready` with its address when it answers.
-
-    Raises:
-        UserError: the store is a server itself, the address isn't this machine's own, or the port is taken.
-        WeftError: MLflow's server ended by itself.
-    """
-    if uri.startswith(("http://", "https://")):
-        raise ConfigError(f"{_shown(uri)}: is a server with a page of its own; open it in a browser")
-    if host not in ("127.0.0.1", "localhost"):
-        raise UserError(f"host: {host!r} is open to others, and the page asks nobody who they are; give 127.0.0.1")
-    _check_port(host, port)
-    uri = absolute_uri(uri)
-    environment = {
-        **os.environ,
-        **_SETTINGS,
-        "MLFLOW_BACKEND_STORE_URI": uri,  # not as an argument: it may hold a password, and others see arguments
-        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
-        "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
-    }
-    allowed = f"localhost:{port},127.0.0.1:{port}"
-    command = [sys.executable, "-P", "-m", "mlflow", "server", "--host", host, "--port", str(port)]
-    command += ["--allowed-hosts", allowed, "--workers", "1"]
-    database = database_file(uri)
-    if database is not None:
-        environment.setdefault("MLFLOW_ARTIFACTS_DESTINATION", (database.parent / "artifacts").as_uri())
-    with _stopped_by_signals() as stopped, tempfile.TemporaryFile() as output, contextlib.ExitStack() as opening:
-        if database is not None and not database.exists():
-            opening.enter_context(_locked(uri))  # the server makes its tables now; a run that starts waits for them
-        process = subprocess.Popen(
-            command,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-        try:
-            while not stopped.wait(0.1) and process.poll() is None:
-                if _answers(host, port):
-                    opening.close()
-                    ready(f"http://{host}:{port}")
-                    while not stopped.wait(0.5) and process.poll() is None:
-                        pass
-                    break
-            if not stopped.is_set():
-                output.seek(0)
-                told = redact("output", output.read()[-2000:].decode(errors="replace").strip())
-                raise WeftError(f"MLflow's server ended by itself, with code {process.wait()}: {told}")
-        finally:
-            _stop_group(process)
-
-
-@contextlib.contextmanager
-def _stopped_by_signals() -> Iterator[threading.Event]:
-    """Give an event that the signals that end a program set, instead of ending it."""
-    stopped = threading.Event()
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
-    for number in before:
-        signal.signal(number, lambda *_: stopped.set())
-    try:
-        yield stopped
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def _stop_group(process: subprocess.Popen[bytes]) -> None:
-    """End the server and the workers it has started, politely at first."""
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGTERM)
-    with contextlib.suppress(subprocess.TimeoutExpired):
-        process.wait(5)
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)  # workers that outlived it, too
-    process.wait()
-
-
-def _check_port(host: str, port: int) -> None:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError as error:
-            raise UserError(f"port {port} of {host} can't be used ({error.strerror}); choose another") from None
-
-
-def _answers(host: str, port: int) -> bool:
-    connection = http.client.HTTPConnection(host, port, timeout=2)
-    try:
-        connection.request("GET", "/health")
-        return connection.getresponse().status == 200
-    except (OSError, http.client.HTTPException):
-        return False
-    finally:
-        connection.close()
-
-
-def _existing(uri: str) -> MlflowClient:
-    """Open a store to read from it: a database that isn't there is an error, not made."""
-    database = database_file(uri)
-    if database is not None and not database.exists():
-        raise ConfigError(f"{_shown(uri)}: there is no such file")
-    return _open(absolute_uri(uri))
-
-
-def _open(uri: str) -> MlflowClient:
-    """Connect to a store. Of several processes that meet a new database, one makes its tables; MLflow's own way of doing so
-    lets them all begin, and all but one crash."""
-    _prepare()
-    from mlflow import MlflowClient
-
-    with _locked(uri):
-        return MlflowClient(tracking_uri=uri)
-
-
-def _prepare() -> None:
-    """Import mlflow, and what a database store imports on its first use."""
-    for name, value in _SETTINGS.items():
-        os.environ.setdefault(name, value)
-    logging.getLogger("alembic").setLevel(logging.WARNING)
-    import_module("mlflow.store.tracking.sqlalchemy_store")
-
-
-def _locked(uri: str) -> contextlib.AbstractContextManager[object]:
-    database = database_file(uri)
-    if database is None:
-        return contextlib.nullcontext()
-    database.parent.mkdir(parents=True, exist_ok=True)
-    return FileLock(f"{database}.lock")
-
-
-def _shown(uri: str) -> str:
-    return redact("uri", uri)
-
-
-def _text(error: Exception) -> str:
-    """Return an error in one line; those of a database go on with the statement, and with a link to its manual."""
-    text = str(error).split("\n[SQL", maxsplit=1)[0].replace("\n", " ").strip()
-    return redact("error", text[:1000]) or type(error).__name__
 
 
 @lru_cache(maxsize=100_000)
@@ -302,7 +97,7 @@ class _Store:
     @property
     def client(self) -> MlflowClient:
         if self._client is None:
-            self._client = _open(self.uri)
+            self._client = opened(self.uri)
         return self._client
 
     def experiment(self, name: str, artifact_root: str | None) -> str:
@@ -315,7 +110,7 @@ class _Store:
             found = _patiently(lambda: self.client.get_experiment_by_name(name)) or self._make(name, artifact_root)
             if found.lifecycle_stage != "active":
                 raise TrackingError(
-                    f"experiment {name!r} in {_shown(self.uri)} is deleted: restore it "
+                    f"experiment {name!r} in {shown(self.uri)} is deleted: restore it "
                     f"(mlflow experiments restore --experiment-id {found.experiment_id}), or choose another name"
                 )
             self._experiments[name] = found.experiment_id
@@ -415,7 +210,7 @@ class _Recorded:
     def _refuse(self, what: str, error: Exception) -> None:
         self._refusals += 1
         if len(self.refused) < _LISTED:
-            self.refused.append(f"{what}: {_text(error)}")
+            self.refused.append(f"{what}: {in_one_line(error)}")
 
     def _write(self) -> None:
         """Write as many points as fit a request, or keep them when the store is out of reach."""
@@ -510,10 +305,10 @@ def _continued(store: _Store, run_id: str) -> tuple[_Recorded, Mapping[str, str]
     try:
         run = _patiently(lambda: store.client.get_run(run_id))
     except MlflowException as error:
-        raise TrackingError(f"{_shown(store.uri)}: has no run {run_id!r} to go on in ({_text(error)})") from None
+        raise TrackingError(f"{shown(store.uri)}: has no run {run_id!r} to go on in ({in_one_line(error)})") from None
     if run.info.lifecycle_stage != "active":
         raise TrackingError(
-            f"run {run_id} in {_shown(store.uri)} is deleted: restore it (mlflow runs restore --run-id {run_id})"
+            f"run {run_id} in {shown(store.uri)} is deleted: restore it (mlflow runs restore --run-id {run_id})"
         )
     _patiently(lambda: store.client.update_run(run_id, status="RUNNING"))
     return _Recorded(store, run_id), run.data.params
@@ -540,7 +335,7 @@ def _follow(inbox: SimpleQueue[str | None], reply: _Reply) -> None:
             try:
                 runs[number] = _start(store, message, reply)
             except Exception as error:
-                told = _text(error) if isinstance(error, WeftError) else f"{_shown(store.uri)}: {_text(error)}"
+                told = in_one_line(error) if isinstance(error, WeftError) else f"{shown(store.uri)}: {in_one_line(error)}"
                 reply({"run": number, "lost": told})
         elif verb == "end":
             refused = runs.pop(number).end(message["status"], message["time"]) if number in runs else []
@@ -582,7 +377,7 @@ def _main() -> None:
         with contextlib.suppress(BrokenPipeError):  # nobody is left to read it
             print(json.dumps(message), file=replies, flush=True)
 
-    _prepare()
+    prepare()
     _follow(inbox, reply)
 
 

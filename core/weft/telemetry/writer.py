@@ -25,8 +25,8 @@ from queue import SimpleQueue
 from typing import Any, NamedTuple
 
 from weft.errors import ConfigError, TrackingError
-from weft.telemetry.mlflow import absolute_uri, database_file
 from weft.telemetry.redaction import redact
+from weft.telemetry.store import absolute_uri, database_file
 from weft.telemetry.tracker import DatasetInput, Opening, Row, Status
 
 _KNOWN = re.compile(r"(sqlite|postgresql|mysql|mssql)(\+\w+)?://.+|https?://.+")

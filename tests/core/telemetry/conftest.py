@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from weft.telemetry import mlflow as weft_mlflow
+from weft.telemetry import store as stores
 from weft.telemetry import writer
 from weft.telemetry.tracker import Row
 
@@ -50,7 +50,7 @@ def client() -> Client:
     """Open a store to read it back."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of MLflow's imports
-        weft_mlflow._prepare()
+        stores.prepare()
         from mlflow import MlflowClient
     return lambda uri: MlflowClient(tracking_uri=uri)
 

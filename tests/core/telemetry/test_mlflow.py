@@ -16,6 +16,8 @@ import pytest
 from tests.core.telemetry.conftest import Client, point
 from weft.errors import ConfigError, TrackingError, UserError
 from weft.telemetry import mlflow, writer
+from weft.telemetry import store as stores
+from weft.telemetry.serving import serve
 from weft.telemetry.tracker import Opening, Status
 from weft.telemetry.writer import MlflowTracker
 
@@ -30,27 +32,27 @@ def test_download_gives_a_folder_of_a_run(shared_store: str, client: Client, tmp
     tracker.start(Opening("x", "download"))
     tracker.artifact(tmp_path / "model", "model")
     tracker.end(Status.FINISHED)
-    found = mlflow.download(tracker.run_id, shared_store, "model", tmp_path / "copy")
+    found = stores.download(tracker.run_id, shared_store, "model", tmp_path / "copy")
     assert found == tmp_path / "copy" / "model"
     assert (found / "weights.bin").read_bytes() == b"\0\1"
     with pytest.raises(ConfigError, match=f"run {tracker.run_id} in sqlite.*: has no 'other'"):
-        mlflow.download(tracker.run_id, shared_store, "other", tmp_path / "copy")
+        stores.download(tracker.run_id, shared_store, "other", tmp_path / "copy")
     with pytest.raises(ConfigError, match="sqlite.*mlflow.db: has no run 'nobody'"):
-        mlflow.download("nobody", shared_store, "model", tmp_path / "copy")
+        stores.download("nobody", shared_store, "model", tmp_path / "copy")
 
 
 @pytest.mark.integration
 def test_page_finds_an_experiment_by_name(store: str, client: Client) -> None:
     made = client(store).create_experiment("looked for")
-    assert mlflow.page(store, "looked for") == (
+    assert stores.page(store, "looked for") == (
         f"#/experiments/{made}/runs?workflowType=machine_learning&compareRunsMode=CHART"
     )
     with pytest.raises(ConfigError, match="has no experiment 'another'"):
-        mlflow.page(store, "another")
+        stores.page(store, "another")
 
 
 def test_reading_makes_no_store(tmp_path: Path) -> None:
-    for read in (lambda uri: mlflow.download("x", uri, "model", tmp_path), lambda uri: mlflow.page(uri, "x")):
+    for read in (lambda uri: stores.download("x", uri, "model", tmp_path), lambda uri: stores.page(uri, "x")):
         with pytest.raises(ConfigError, match="there is no such file"):
             read(f"sqlite:///{tmp_path}/mlflow.db")
     assert list(tmp_path.iterdir()) == []
@@ -58,9 +60,9 @@ def test_reading_makes_no_store(tmp_path: Path) -> None:
 
 def test_a_path_with_options_becomes_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    assert mlflow.absolute_uri("sqlite:///runs/x.db?timeout=3") == f"sqlite:///{tmp_path}/runs/x.db?timeout=3"
-    assert mlflow.absolute_uri("sqlite+pysqlite:////a/x.db") == "sqlite+pysqlite:////a/x.db"
-    assert mlflow.absolute_uri("http://host:1/sqlite:///x") == "http://host:1/sqlite:///x"
+    assert stores.absolute_uri("sqlite:///runs/x.db?timeout=3") == f"sqlite:///{tmp_path}/runs/x.db?timeout=3"
+    assert stores.absolute_uri("sqlite+pysqlite:////a/x.db") == "sqlite+pysqlite:////a/x.db"
+    assert stores.absolute_uri("http://host:1/sqlite:///x") == "http://host:1/sqlite:///x"
 
 
 def test_a_port_that_is_taken_is_told_before_anything_starts(store_file: str) -> None:
@@ -69,17 +71,17 @@ def test_a_port_that_is_taken_is_told_before_anything_starts(store_file: str) ->
         taken.listen()
         port = taken.getsockname()[1]
         with pytest.raises(UserError, match=f"port {port} of 127.0.0.1 can't be used"):
-            mlflow.serve(store_file, "127.0.0.1", port)
+            serve(store_file, "127.0.0.1", port)
 
 
 def test_the_page_is_for_this_machine_alone(store_file: str) -> None:
     with pytest.raises(UserError, match="'0.0.0.0' is open to others"):
-        mlflow.serve(store_file, "0.0.0.0", 5000)
+        serve(store_file, "0.0.0.0", 5000)
 
 
 def test_a_server_needs_no_page() -> None:
     with pytest.raises(ConfigError, match="page of its own"):
-        mlflow.serve("https://host.example", "127.0.0.1", 5000)
+        serve("https://host.example", "127.0.0.1", 5000)
 
 
 @pytest.fixture
@@ -91,7 +93,7 @@ def store_file(tmp_path: Path) -> str:
 @pytest.fixture
 def serving() -> Iterator[Serving]:
     """Run `serve` in a process of its own."""
-    source = "import sys; from weft.telemetry.mlflow import serve; serve(sys.argv[1], '127.0.0.1', int(sys.argv[2]), ready)"
+    source = "import sys; from weft.telemetry.serving import serve; serve(sys.argv[1], '127.0.0.1', int(sys.argv[2]), ready)"
     source = "ready = lambda url: print(url, flush=True)\n" + source
     started: list[subprocess.Popen[str]] = []
 
@@ -135,10 +137,10 @@ def test_a_server_shows_a_store_takes_runs_and_leaves_nothing_behind(
     assert (run.info.status, run.data.params["lr"]) == ("FINISHED", "0.1")
     assert [m.step for m in reader.get_metric_history(tracker.run_id, "many")] == list(range(2500))
     assert len(reader.get_metric_history(tracker.run_id, "loss")) == 3
-    assert mlflow.download(tracker.run_id, url, "notes.txt", tmp_path / "copy").read_text() == "over http"
+    assert stores.download(tracker.run_id, url, "notes.txt", tmp_path / "copy").read_text() == "over http"
     made = {path.name for path in tmp_path.iterdir()} - {"mlflow.db.lock"}
     assert made == {"mlflow.db", "artifacts", "notes.txt", "copy"}
-    assert mlflow.page(url, "served").startswith(f"#/experiments/{run.info.experiment_id}/")
+    assert stores.page(url, "served").startswith(f"#/experiments/{run.info.experiment_id}/")
     missing = MlflowTracker(url)
     missing.start(Opening("x", "served", run_id="0" * 32))
     with pytest.raises(TrackingError, match="has no run '0000"):

@@ -1,0 +1,119 @@
+"""Stores of MLflow: their addresses, opening them, reading runs back."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import re
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from filelock import FileLock
+
+from weft.errors import ConfigError
+from weft.telemetry.redaction import redact
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+SETTINGS = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_LOGGING_LEVEL": "WARNING",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    "GIT_PYTHON_REFRESH": "quiet",
+}
+
+
+def absolute_uri(uri: str) -> str:
+    """Return the URI with the path of an SQLite file made absolute: another process has another current directory."""
+    scheme, _, options = uri.partition("?")
+    path = database_file(uri)
+    if path is None:
+        return uri
+    return f"{scheme.partition(':')[0]}:///{path}" + (f"?{options}" if options else "")
+
+
+def database_file(uri: str) -> Path | None:
+    """Return the file of an SQLite URI, or None for any other."""
+    match = re.fullmatch(r"sqlite(?:\+\w+)?:///([^?]+)(?:\?.*)?", uri)
+    return Path(match[1]).absolute() if match else None
+
+
+def download(run_id: str, uri: str, folder_in_run: str, destination: Path) -> Path:
+    """Copy a folder of a run's artifacts to a destination; return where it is.
+
+    Raises:
+        ConfigError: the store, the run or the folder isn't there.
+    """
+    client = existing(uri)
+    from mlflow.exceptions import MlflowException
+
+    destination.mkdir(parents=True, exist_ok=True)
+    try:
+        client.get_run(run_id)
+    except MlflowException as error:
+        raise ConfigError(f"{shown(uri)}: has no run {run_id!r} ({in_one_line(error)})") from None
+    try:
+        return Path(client.download_artifacts(run_id, folder_in_run, str(destination)))
+    except (MlflowException, OSError) as error:
+        raise ConfigError(f"run {run_id} in {shown(uri)}: has no {folder_in_run!r} ({in_one_line(error)})") from None
+
+
+def page(uri: str, experiment: str) -> str:
+    """Return the part of an address that shows an experiment's runs as charts, behind a server's own.
+
+    Raises:
+        ConfigError: the store or the experiment isn't there.
+    """
+    found = existing(uri).get_experiment_by_name(experiment)
+    if found is None:
+        raise ConfigError(f"{shown(uri)}: has no experiment {experiment!r}")
+    return f"#/experiments/{quote(found.experiment_id)}/runs?workflowType=machine_learning&compareRunsMode=CHART"
+
+
+def existing(uri: str) -> MlflowClient:
+    """Open a store to read from it: a database that isn't there is an error, not made."""
+    database = database_file(uri)
+    if database is not None and not database.exists():
+        raise ConfigError(f"{shown(uri)}: there is no such file")
+    return opened(absolute_uri(uri))
+
+
+def opened(uri: str) -> MlflowClient:
+    """Connect to a store. Of several processes that meet a new database, one makes its tables; MLflow's own way of doing so
+    lets them all begin, and all but one crash."""
+    prepare()
+    from mlflow import MlflowClient
+
+    with locked(uri):
+        return MlflowClient(tracking_uri=uri)
+
+
+def prepare() -> None:
+    """Import mlflow, and what a database store imports on its first use."""
+    for name, value in SETTINGS.items():
+        os.environ.setdefault(name, value)
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    import_module("mlflow.store.tracking.sqlalchemy_store")
+
+
+def locked(uri: str) -> contextlib.AbstractContextManager[object]:
+    database = database_file(uri)
+    if database is None:
+        return contextlib.nullcontext()
+    database.parent.mkdir(parents=True, exist_ok=True)
+    return FileLock(f"{database}.lock")
+
+
+def shown(uri: str) -> str:
+    return redact("uri", uri)
+
+
+def in_one_line(error: Exception) -> str:
+    """Return an error in one line; those of a database go on with the statement, and with a link to its manual."""
+    text = str(error).split("\n[SQL", maxsplit=1)[0].replace("\n", " ").strip()
+    return redact("error", text[:1000]) or type(error).__name__
