@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors import safe_open
 from safetensors.torch import save
@@ -82,6 +83,8 @@ def _pack(value: Any, place: str, tensors: dict[str, Tensor]) -> Any:
     if isinstance(value, (list, tuple)):
         items = [_pack(item, f"{place}/{index}", tensors) for index, item in enumerate(value)]
         return ["tuple" if isinstance(value, tuple) else "list", items]
+    if isinstance(value, np.generic):
+        value = value.item()
     if value is None or type(value) in (bool, int, float, str):
         return value
     raise TypeError(f"{place}: a {type(value).__name__} can't be kept in a checkpoint")

@@ -84,17 +84,17 @@ def run(arguments: tuple[str, ...]) -> int:
         if asked.hydra_help:
             hydra.hydra_help(config_name=compose.CONFIG, args_parser=parser, args=asked)
             return 0
-        mode = compose.compose(hydra, asked.overrides).hydra.mode if not asked.multirun else None
-        if asked.multirun or str(mode) == "RunMode.MULTIRUN":
-            from weft.sweep import multirun
-
-            return multirun.run(hydra, asked.overrides, _console())
         if asked.cfg:
             hydra.show_cfg(compose.CONFIG, asked.overrides, asked.cfg, asked.package, asked.resolve)
             return 0
         if asked.info is not None:
             hydra.show_info(asked.info, compose.CONFIG, asked.overrides)
             return 0
+        mode = compose.compose(hydra, asked.overrides).hydra.mode if not asked.multirun else None
+        if asked.multirun or str(mode) == "RunMode.MULTIRUN":
+            from weft.sweep import multirun
+
+            return multirun.run(hydra, asked.overrides, _console())
         return _run_once(hydra, asked.overrides)
 
 

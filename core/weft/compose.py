@@ -139,11 +139,10 @@ def compose(hydra: Hydra, overrides: Sequence[str], mode: RunMode = RunMode.RUN)
     hydra_guard.refuse_overrides(overrides)
     try:
         config = hydra.compose_config(CONFIG, list(overrides), mode, with_log_configuration=False)
-    except (HydraException, OmegaConfBaseException, YAMLError) as error:
-        raise _explained(error, overrides) from None
-    try:
         hydra_guard.refuse_code(OmegaConf.to_container(config.hydra, resolve=False))
-    except OmegaConfBaseException as error:
+        OmegaConf.select(config, "hydra.run.dir")
+        OmegaConf.select(config, "hydra.sweep.dir")
+    except (HydraException, OmegaConfBaseException, YAMLError, ValueError) as error:
         raise _explained(error, overrides) from None
     return config
 
@@ -205,7 +204,11 @@ def check_jobs(hydra: Hydra, overrides: Sequence[str]) -> tuple[DictConfig, list
     config = compose(hydra, overrides, RunMode.MULTIRUN)
     kept = [override for override in overrides if override.startswith("hydra")]
     found = []
-    for job in jobs(config) or []:
+    try:
+        wanted = jobs(config) or []
+    except (HydraException, ValueError) as error:
+        raise _explained(error, overrides) from None
+    for job in wanted:
         try:
             found.append(read(compose(hydra, [*kept, *job]), job))
         except UserError as error:

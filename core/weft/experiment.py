@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import fnmatch
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -53,6 +53,8 @@ def prepare(wanted: Configuration, catalog: Catalog) -> Run:
             part.name: _placed(build(part, catalog, task=data.task, outputs=data.outputs), device)
             for part in wanted.parts["metric"]
         }
+        if "loss" in metrics:
+            raise ConfigError("metric.loss: 'loss' is the loss's own name among the scores; give the metric another")
         judged = objective.parse(wanted.settings.objective or task.objective, metrics)
         total = wanted.settings.steps or wanted.settings.epochs * data.steps(wanted.settings.batch_size)
         wanted, optimizer = _optimizer(wanted, model, device, catalog)
@@ -198,25 +200,20 @@ def _optimizer(wanted: Configuration, model: nn.Module, device: Device, catalog:
     if not any(parameter.requires_grad for parameter in model.parameters()):
         raise ConfigError(f"{wanted.one('model')}: it has no weights to train")
     params = _parameter_groups(wanted, part, model)
-    for options in _implementations(part, device):
-        chosen = Part(part.place, part.component, options)
-        try:
-            optimizer = build(chosen, catalog, params=params, model=model)
-        except RuntimeError:  # torch's word for "not fused here"; the last one asks for nothing special
-            continue
-        device.check(optimizer, part.component.name)
-        return wanted.with_parts("optimizer", (chosen,)), optimizer
-    raise AssertionError("unreachable: the last implementation asks for nothing")
-
-
-def _implementations(part: Part, device: Device) -> Iterator[Mapping[str, Any]]:
-    """Yield the optimizer's options: fused first where nothing was said about it and torch has it, then as given.
-
-    A fused update differs from the others in the last bits, so the choice is part of the configuration.
-    """
+    # Fused first, where nothing was said about it and torch has it. Its results differ in the last bits, so that the choice
+    # becomes part of the configuration.
     if part.options.get("fused", False) is None and not part.options.get("foreach"):
-        yield {**part.options, "fused": True}
-    yield part.options
+        fused = Part(part.place, part.component, {**part.options, "fused": True})
+        with contextlib.suppress(RuntimeError):  # torch's word for "not fused here"
+            optimizer = build(fused, catalog, params=params, model=model)
+            device.check(optimizer, part.component.name)
+            return wanted.with_parts("optimizer", (fused,)), optimizer
+    try:
+        optimizer = build(part, catalog, params=params, model=model)
+    except RuntimeError as error:
+        raise ConfigError(f"{part}: {error} ({part.component})") from error
+    device.check(optimizer, part.component.name)
+    return wanted, optimizer
 
 
 def _parameter_groups(wanted: Configuration, part: Part, model: nn.Module) -> Any:
@@ -236,8 +233,7 @@ def _parameter_groups(wanted: Configuration, part: Part, model: nn.Module) -> An
             )
         named = [item for item in named if item not in matching]
         given = {name: value for name, value in group.items() if name != "pattern"}
-        known = [option for option in part.component.options if option.name in given]
-        values = check(known, given, place, str(part.component))
-        groups.append({"params": [parameter for _, parameter in matching], **values})
+        values = check(part.component.options, {**part.options, **given}, place, str(part.component))
+        groups.append({"params": [parameter for _, parameter in matching], **{name: values[name] for name in given}})
     rest = [parameter for _, parameter in named]
     return [*groups, *([{"params": rest}] if rest else [])] if groups else rest

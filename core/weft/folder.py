@@ -58,7 +58,7 @@ class Folder:
         """
         try:
             found = yaml.safe_load(self.config.read_text())
-        except FileNotFoundError:
+        except (OSError, UnicodeDecodeError):
             raise ConfigError(f"{self.path}: not the folder of a run: it holds no {CONFIG}") from None
         except yaml.YAMLError as error:
             raise ConfigError(f"{self.config}: can't be read: {error}") from None

@@ -21,6 +21,8 @@ from weft.errors import ConfigError
 _LOGGING_CALLS = ("()", "class", "factory")
 _LOGGING_KNOWN = ("logging.StreamHandler", "logging.FileHandler", "logging.NullHandler", "colorlog.ColoredFormatter")
 _STREAMS = ("ext://sys.stdout", "ext://sys.stderr")
+_RESOLVED_LATER = ("hydra.job_logging", "hydra.hydra_logging", "hydra.job.env_set")
+_LOG_FILE = "${hydra.runtime.output_dir}/${hydra.job.name}.log"
 _LOADER_VARIABLES = ("PYTHON", "LD_", "DYLD_", "WEFT_", "PATH")
 
 
@@ -71,12 +73,21 @@ def refuse_code(hydra: Any) -> None:
         elif key in FORBIDDEN and (key != "_target_" or value not in known):
             choices = ", ".join(sorted(known))
             raise ConfigError(f"{place}: {value!r} is not allowed: a config can't call code; there are {choices}")
+        if place.startswith(_RESOLVED_LATER) and isinstance(value, str) and "${" in value and value != _LOG_FILE:
+            raise ConfigError(f"{place}: {value!r} is not allowed: what it stands for can't be checked beforehand")
         if place.startswith(("hydra.job_logging", "hydra.hydra_logging")):
             if key in _LOGGING_CALLS and value not in _LOGGING_KNOWN:
                 raise ConfigError(f"{place}: {value!r} is not allowed; there are {', '.join(_LOGGING_KNOWN)}")
             if isinstance(value, str) and value.startswith(("ext://", "cfg://")) and value not in _STREAMS:
                 raise ConfigError(f"{place}: {value!r} is not allowed; there are {', '.join(_STREAMS)}")
-    for variable in (hydra.get("job") or {}).get("env_set") or {}:
+    for part in ("launcher", "sweeper"):
+        chosen = hydra.get(part)
+        if not isinstance(chosen, Mapping) or chosen.get("_target_") not in known:
+            raise ConfigError(f"hydra.{part}: {chosen!r} is none; choose it with hydra/{part}=NAME")
+    job = hydra.get("job") or {}
+    if job.get("chdir"):
+        raise ConfigError("hydra.job.chdir: a run stays in the folder it was started in; its output goes to runs=FOLDER")
+    for variable in job.get("env_set") or {}:
         if str(variable).upper().startswith(_LOADER_VARIABLES):
             raise ConfigError(f"hydra.job.env_set.{variable}: changes what a process loads; set it outside")
 

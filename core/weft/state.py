@@ -162,6 +162,7 @@ def _restore_types(optimizer: Any, saved: Mapping[str, Any]) -> None:
 
 def seed_everything(seed: int) -> None:
     """Seed Python's, NumPy's and torch's generators."""
+    seed %= 2**32  # as many as NumPy takes
     random.seed(seed)
     np.random.seed(seed)
     torch.manual_seed(seed)

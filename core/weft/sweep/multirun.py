@@ -10,6 +10,7 @@ from datetime import datetime
 from pathlib import Path
 
 from hydra._internal.hydra import Hydra
+from hydra.types import RunMode
 from omegaconf import OmegaConf
 from rich.console import Console
 from rich.markup import escape
@@ -32,13 +33,14 @@ def run(hydra: Hydra, overrides: Sequence[str], console: Console) -> int:
     """
     if os.environ.get("MLFLOW_RUN_ID"):
         raise ConfigError("MLFLOW_RUN_ID: names one run, and a sweep makes many; unset it")
-    named = any(override.partition("=")[0].lstrip("+") == "sweep.name" for override in overrides)
     given = list(overrides)
-    if not named:
+    if compose.compose(hydra, overrides, RunMode.MULTIRUN).sweep.name is None:
         given.append(f"sweep.name={datetime.now():%Y-%m-%d_%H-%M-%S-%f}")
     config, jobs = compose.check_jobs(hydra, given)
     for wanted in jobs:
         writer.check_uri(wanted.settings.store)
+        if wanted.settings.tracking.run_id:
+            raise ConfigError(f"tracking.run_id: {wanted.settings.tracking.run_id} is one run, and a sweep makes many")
     folder = Path(str(OmegaConf.select(config, "hydra.sweep.dir")))
     if folder.exists() and any(folder.iterdir()):
         raise ConfigError(f"sweep.name: {folder} is there already, and would be overwritten; choose another name")
