@@ -45,28 +45,48 @@ def run(*overrides: str, config_dir: str | None = None, watching: Sequence[Callb
     return result
 
 
-def resume(
-    folder: str | Path, overrides: Sequence[str] = (), watching: Callable[[Run], Sequence[Callback]] = lambda run: ()
-) -> Result:
+def resume(folder: str | Path, *overrides: str, watching: Sequence[Callback] = ()) -> Result:
     """Go on with an interrupted or failed run from its last checkpoint, in the same MLflow run.
 
-    `overrides` may lengthen it: `epochs=40`, `steps=1000`.
+    `epochs=N` makes it longer, also when it is finished.
 
     Raises:
-        ConfigError: not the folder of a run, or a run that is finished or whose parts have changed.
+        ConfigError: not the folder of a run, a run that is finished or under way, or one that can't be made longer.
+        WeftError: it failed again.
     """
+    result = resumed(folder, overrides, lambda run: watching)
+    if result.error is not None:
+        raise result.error
+    return result
+
+
+def resumed(folder: str | Path, overrides: Sequence[str], watching: Callable[[Run], Sequence[Callback]]) -> Result:
+    """Do what `resume` does; every end is a result."""
     there = Folder(Path(folder))
     tree = there.read_config()
     for override in overrides:
         name, _, value = override.partition("=")
-        if name not in ("epochs", "steps"):
-            raise ConfigError(f"{override}: a run goes on as it was; only epochs=N and steps=N can change")
+        if name != "epochs":
+            raise ConfigError(f"{override}: a run goes on as it was; only epochs=N can change")
         tree[name] = value
     wanted = compose.checked(tree)
-    finished = there.record().get("status") == "FINISHED"
-    if finished and not overrides:
-        raise ConfigError(f"{folder}: is finished; epochs=N or steps=N would lengthen it")
+    if overrides:
+        _check_longer(wanted, there)
+    elif there.record().get("status") == "FINISHED":
+        raise ConfigError(f"{folder}: is finished; epochs=N makes it longer")
     return start(wanted, there, overrides, watching, resume=True)
+
+
+def _check_longer(wanted: Configuration, folder: Folder) -> None:
+    """Refuse to lengthen what would not be the run that it would have been from the start."""
+    done = int(folder.record().get("epoch", 0))
+    if wanted.settings.steps is not None:
+        raise ConfigError(f"epochs: this run ends by steps={wanted.settings.steps}")
+    if wanted.settings.epochs <= done:
+        raise ConfigError(f"epochs: {wanted.settings.epochs} is no more than the {done} that are done")
+    for part in wanted.parts["scheduler"]:
+        if "total_steps" in part.component.supplied:
+            raise ConfigError(f"epochs: {part} follows from the run's length, and has come to its end; start a new run")
 
 
 def start(
@@ -77,6 +97,8 @@ def start(
     resume: bool = False,
 ) -> Result:
     """Prepare a checked configuration and execute it in its folder."""
+    if not resume and folder.record():
+        raise ConfigError(f"{folder.path}: holds a run already")
     tracker = track(wanted.settings)
     prepared = prepare(wanted, catalog())
     return execute(prepared, folder, tracker, overrides, watching(prepared), resume)

@@ -10,7 +10,8 @@ import torch
 
 from weft.catalog import Catalog, Loaded
 from weft.configuration import Part
-from weft.errors import ConfigError, UserError
+from weft.errors import ConfigError, PluginError, UserError
+from weft.kinds import KINDS
 
 
 class Bound(torch.nn.Module):
@@ -80,6 +81,13 @@ def build(part: Part, catalog: Catalog, **supplied: Any) -> Any:
         raise type(error)(f"{part}: {error}") from error
     except ValueError as error:
         raise ConfigError(f"{part}: {error} ({part.component})") from error
+    except RuntimeError:
+        raise  # torch's word for many a thing: whoever asked knows what was asked
+    except Exception as error:
+        raise PluginError(f"{part}: {type(error).__name__}: {error} ({part.component})") from error
+    missing = [method for method in KINDS[part.kind].methods if not callable(getattr(made, method, None))]
+    if missing:
+        raise PluginError(f"{part}: made a {type(made).__name__}, which has no {', '.join(missing)} ({part.component})")
     return made
 
 

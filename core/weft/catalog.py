@@ -90,10 +90,12 @@ class Loaded:
 
 @dataclass
 class Catalog:
-    """All that is offered. A name that two plugins offer stands under both; a plugin that did not load has its reason."""
+    """All that is offered. A name that two plugins offer stands under both; a plugin that did not load, and a component that
+    can't be used, have their reason."""
 
     components: dict[str, dict[str, list[Component]]] = field(default_factory=lambda: {kind: {} for kind in KINDS})
     failures: dict[Plugin, str] = field(default_factory=dict)
+    broken: dict[tuple[str, str], tuple[Plugin, str]] = field(default_factory=dict)
     loaded: dict[tuple[str, str], Loaded] = field(default_factory=dict)
 
     def add(self, component: Component) -> None:
@@ -120,6 +122,9 @@ class Catalog:
             raise PluginError(
                 f"{kind}={name}: offered by {owners}; uninstall one, or restrict WEFT_PLUGINS to the entry points you want"
             )
+        if not offers and (kind, name) in self.broken:
+            plugin, reason = self.broken[kind, name]
+            raise PluginError(f"{kind}={name}: of {plugin}, can't be used: {reason}")
         if not offers:
             names = self.names(kind)
             there = f"there are {', '.join(names)}" if names else "there are none"
@@ -165,6 +170,8 @@ def catalog() -> Catalog:
             found.failures[plugin] = offered.failure
         for data in offered.components:
             found.add(Component.load(data, plugin))
+        for kind, name, reason in offered.broken:
+            found.broken[kind, name] = plugin, reason
     for key, loaded in _local.items():
         found.add(loaded.component)
         found.loaded[key] = loaded
@@ -281,6 +288,8 @@ def _offer(kind: Kind, factory: Any, name: str | None, summary: str | None, para
             raise PluginError(f"register({factory!r}): a path is 'module:attribute' and needs a name")
     elif not callable(factory):
         raise PluginError(f"register({factory!r}): a factory is a class, a function or 'module:attribute'")
+    elif name is None and not hasattr(factory, "__name__"):
+        raise PluginError(f"register({factory!r}): what has no name of its own needs name=…")
     name = name or factory.__name__.lower()
     if not name.replace("-", "_").isidentifier() or name == "none":
         raise PluginError(f"{name!r} can't be a name: letters, digits, '_' and '-', not starting with a digit; not 'none'")
@@ -303,9 +312,10 @@ def _loaded(offer: Offer, plugin: Plugin) -> Loaded:
         raise PluginError(f"{offer.kind.name} {offer.name!r}: {error}") from error
     except Exception as error:
         raise PluginError(f"{offer.kind.name} {offer.name!r}: {type(error).__name__}: {error}") from error
-    path = f"{factory.__module__}:{factory.__qualname__}" if hasattr(factory, "__qualname__") else str(offer.factory)
+    path = f"{factory.__module__}:{factory.__qualname__}" if hasattr(factory, "__qualname__") else repr(offer.factory)
     summary = _first_sentence(offer.summary or inspect.getdoc(factory) or "")
-    tasks = tuple(getattr(factory, "tasks", ()))
+    tasks = getattr(factory, "tasks", ())
+    tasks = (tasks,) if isinstance(tasks, str) else tuple(tasks)
     supplied = tuple(sorted(read.supplied.values()))
     found = Component(offer.kind.name, offer.name, path, summary, read.options, plugin, tasks, supplied)
     return Loaded(found, factory, read)
@@ -316,11 +326,19 @@ def _first_sentence(text: str) -> str:
     return paragraph.split(". ")[0].removesuffix(".")
 
 
-def describe(name: str, value: str) -> list[dict[str, Any]]:
-    """Return what a plugin offers as JSON's types. Imports all of it: for the child process.
+def describe(name: str, value: str) -> tuple[list[dict[str, Any]], list[list[str]]]:
+    """Return what a plugin offers as JSON's types, and kind, name and reason of what of it can't be used: a factory that
+    can't be imported, or whose signature can't be read. Imports all of it: for the child process.
 
     Raises:
-        PluginError: see `collect`; or a factory that can't be imported or read.
+        PluginError: see `collect`.
     """
     plugin = Plugin(name, value, "", "")
-    return [_loaded(offer, plugin).component.dump() for offer in collect(name, value)]
+    components: list[dict[str, Any]] = []
+    broken: list[list[str]] = []
+    for offer in collect(name, value):
+        try:
+            components.append(_loaded(offer, plugin).component.dump())
+        except PluginError as error:
+            broken.append([offer.kind.name, offer.name, str(error)])
+    return components, broken

@@ -25,7 +25,7 @@ from weft.errors import PluginError
 if TYPE_CHECKING:
     from weft.catalog import Plugin
 
-FORMAT = 1
+FORMAT = 2
 PATIENCE = 120.0
 """Seconds that a plugin may take to import, in the child."""
 
@@ -34,10 +34,12 @@ _CHILD = "import sys; from weft import catalog, catalog_cache; catalog_cache.ans
 
 @dataclass
 class Offered:
-    """One plugin's answer: what it offers as JSON's types, or why it did not load."""
+    """One plugin's answer: what it offers as JSON's types, or why it did not load; and which of its components can't be
+    used, as kind, name and reason."""
 
     components: list[dict[str, Any]] = field(default_factory=list)
     failure: str = ""
+    broken: list[list[str]] = field(default_factory=list)
 
 
 def read(plugin: Plugin) -> Offered:
@@ -47,7 +49,7 @@ def read(plugin: Plugin) -> Offered:
     try:
         kept = json.loads(file.read_text())
         offered = Offered(**kept["offered"])
-        if kept["stamp"] == stamp and (not offered.failure or kept["installed"] == _installed()):
+        if kept["stamp"] == stamp and (not (offered.failure or offered.broken) or kept["installed"] == _installed()):
             return offered
     except (OSError, ValueError, KeyError, TypeError):
         pass  # no cache yet, or not one of ours: the child answers again
@@ -82,11 +84,12 @@ def ask(name: str, value: str, patience: float = PATIENCE) -> Offered:
         return Offered(**json.loads(answer.read_text()))
 
 
-def answer(arguments: list[str], describe: Callable[[str, str], list[dict[str, Any]]]) -> None:
+def answer(arguments: list[str], describe: Callable[[str, str], tuple[list[dict[str, Any]], list[list[str]]]]) -> None:
     """The child's side: write what the plugin offers, or why it does not load."""
     name, value, target = arguments
     try:
-        offered = Offered(describe(name, value))
+        components, broken = describe(name, value)
+        offered = Offered(components, broken=broken)
     except PluginError as error:
         offered = Offered(failure=str(error))
     except Exception:

@@ -104,13 +104,17 @@ def _run_once(hydra: Hydra, overrides: list[str]) -> int:
     from hydra.core.hydra_config import HydraConfig
     from hydra.core.utils import run_job
     from hydra.types import HydraContext, RunMode
-    from omegaconf import DictConfig
+    from omegaconf import DictConfig, OmegaConf
 
     from weft import compose
+    from weft.folder import Folder
     from weft.telemetry import writer
 
     config = compose.compose(hydra, overrides)
     wanted = compose.read(config, overrides)
+    there = Folder(Path(str(OmegaConf.select(config, "hydra.run.dir"))))
+    if there.record():
+        raise ConfigError(f"hydra.run.dir: {there.path} holds a run already")
     if wanted.settings.sweep.name:
         raise ConfigError("sweep.name: belongs to a sweep (weft run -m); give a run a name or tags")
     writer.check_uri(wanted.settings.store)
@@ -120,7 +124,6 @@ def _run_once(hydra: Hydra, overrides: list[str]) -> int:
     from weft.catalog import catalog
     from weft.execution import execute
     from weft.experiment import prepare
-    from weft.folder import Folder
     from weft.progress import watcher
 
     console = _console()
@@ -173,7 +176,7 @@ def _conclude(console: Console, result: Result) -> int:
 def resume(folder: str, overrides: tuple[str, ...]) -> int:
     """Go on with an interrupted run, from its last checkpoint.
 
-    FOLDER is the run's. epochs=N or steps=N make the run longer.
+    FOLDER is the run's. epochs=N makes the run longer.
     """
     from weft import api
     from weft.logs import to_console
@@ -183,7 +186,7 @@ def resume(folder: str, overrides: tuple[str, ...]) -> int:
     console = _console()
     watch = watcher(console)
     try:
-        return _conclude(console, api.resume(folder, overrides, lambda run: [watch]))
+        return _conclude(console, api.resumed(folder, overrides, lambda run: [watch]))
     finally:
         watch.close()
 

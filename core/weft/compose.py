@@ -80,7 +80,8 @@ class PluginSearchPath(SearchPathPlugin):
     """Puts the plugins behind all YAML: a file of the same name comes first."""
 
     def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
-        search_path.append("weft", "plugins://")
+        if any(place.path == str(own_folder()) for place in search_path.get_path()):  # not in somebody else's Hydra app
+            search_path.append("weft", "plugins://")
 
 
 def _groups() -> list[str]:

@@ -37,7 +37,10 @@ class Data:
         self.vocabulary: int | None = getattr(dataset, "vocabulary", None)
         self.source: str = str(getattr(dataset, "source", name))
         self.splits: dict[str, Pair] = {split: getattr(dataset, split) for split in SPLITS}
-        for split, (inputs, targets) in self.splits.items():
+        for split, pair in self.splits.items():
+            if not (isinstance(pair, (tuple, list)) and len(pair) == 2 and all(isinstance(half, Tensor) for half in pair)):
+                raise PluginError(f"dataset {name}: {split} is not a pair of tensors (inputs, targets)")
+            inputs, targets = pair
             if len(inputs) != len(targets) or not len(targets):
                 raise PluginError(f"dataset {name}: {split} has {len(inputs)} inputs and {len(targets)} targets")
         self.digest = _digest(self.splits)
@@ -81,5 +84,5 @@ def _digest(splits: Mapping[str, Pair]) -> str:
     for split, pair in splits.items():
         for tensor in pair:
             found.update(f"{split} {tensor.dtype} {tuple(tensor.shape)}".encode())
-            found.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+            found.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
     return found.hexdigest()[:32]

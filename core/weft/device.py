@@ -68,11 +68,14 @@ class Device:
         return tensor.to(self.device, self.dtype if tensor.is_floating_point() else None)
 
     def adopt(self, model: nn.Module) -> nn.Module:
-        """Move the model here, and decide on the number of threads by its size when it was left open."""
+        """Move the model here."""
+        return model.to(self.device, self.dtype)
+
+    def share_threads(self, model: nn.Module) -> None:
+        """Decide on the number of threads by the model's size, when it was left open."""
         if self.threads is None:
             small = sum(parameter.numel() for parameter in model.parameters()) < _SMALL
             self.threads = 1 if small and self.device.type == "cpu" else torch.get_num_threads()
-        return model.to(self.device, self.dtype)
 
     def wrap(self, model: nn.Module) -> Callable[..., Tensor]:
         """Return what is called in the place of the model: compiled where that was asked for."""
@@ -105,17 +108,17 @@ class Device:
                 "use bf16 or fp32, or another optimizer"
             )
 
-    def split(self, inputs: Tensor, targets: Tensor) -> Iterator[Piece]:
-        """Yield the pieces that a batch is worked on in, each with its share: together they weigh what the batch does."""
+    def split(self, inputs: Tensor, targets: Tensor, weigh: Callable[[Tensor], float]) -> Iterator[Piece]:
+        """Yield the pieces that a batch is worked on in, each with its share of the batch's weight."""
         if self._accumulate == 1:
             yield inputs, targets, None, True
             return
-        whole = len(targets)
-        size = -(-whole // self._accumulate)
-        for start in range(0, whole, size):
+        whole, count = weigh(targets), len(targets)
+        size = -(-count // self._accumulate)
+        for start in range(0, count, size):
             piece = targets[start : start + size]
-            share = torch.tensor(len(piece) / whole, dtype=torch.float64, device="cpu")
-            yield inputs[start : start + size], piece, share, start + size >= whole
+            share = torch.tensor(weigh(piece) / whole, dtype=torch.float64, device="cpu")
+            yield inputs[start : start + size], piece, share, start + size >= count
 
     def autocast(self) -> contextlib.AbstractContextManager[Any]:
         """Return the context that the forward pass runs in."""

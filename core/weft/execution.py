@@ -11,19 +11,22 @@ import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import yaml
+from filelock import FileLock, Timeout
 from torch import nn
 
 from weft import __version__, checkpoint, loop, saved
 from weft.callback import Callback
 from weft.configuration import Configuration
-from weft.errors import Interrupted, WeftError
+from weft.errors import ConfigError, Interrupted, WeftError
 from weft.folder import Folder
 from weft.keeping import BestWeights, Checkpoints, Interruption
 from weft.state import Run, random_state, restore_random_state, seed_everything
 from weft.telemetry import provenance
 from weft.telemetry.redaction import redact, redact_override, redact_tree
+from weft.telemetry.store import absolute_uri
 from weft.telemetry.tracker import DatasetInput, Opening, Status, Tracker
 
 log = logging.getLogger("weft")
@@ -54,37 +57,55 @@ def execute(
     """Fit and test a prepared run, and record it. Every end is an outcome, also a failed one.
 
     `watching` are callbacks of whoever started it, such as a progress bar.
+
+    Raises:
+        ConfigError: another process is at work in this folder.
     """
+    folder.path.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(folder.path / ".lock", timeout=0):
+            return _execute(run, folder, tracker, overrides, watching, resume)
+    except Timeout:
+        raise ConfigError(f"{folder.path}: this run is under way") from None
+
+
+def _execute(
+    run: Run, folder: Folder, tracker: Tracker, overrides: Sequence[str], watching: Sequence[Callback], resume: bool
+) -> Outcome:
     checkpoints = Checkpoints(folder.checkpoint)
     interruption = Interruption(checkpoints)
     run.observer.tracker = tracker
     error: BaseException | None = None
     status = Status.FINISHED
     try:
-        _open(run, folder, tracker, overrides, resume)
         with interruption.listening(), run.device.session(), _KeptRandomness(run):
+            _open(run, folder, tracker, overrides, resume)
             if resume and folder.checkpoint.exists():
                 run.load_state_dict(checkpoint.read(folder.checkpoint))
+                if overrides:
+                    run.stopping = False  # what stopped it was short of the length that is asked for now
             else:
                 seed_everything(run.configuration.settings.seed + 1)
             run.listen(BestWeights(), *watching, checkpoints, interruption)
             loop.fit(run)
+            interruption.check()
             scores = _conclude(run, folder)
+            interruption.check()
         tracker.artifact(folder.model, "model")
     except Interrupted as interrupted:
         status, error, scores = Status.KILLED, interrupted, dict(run.scores)
-    except (KeyboardInterrupt, SystemExit) as stop:
+    except KeyboardInterrupt as stop:
         status, error, scores = Status.KILLED, stop, dict(run.scores)
-    except Exception as failure:
+    except (Exception, SystemExit) as failure:  # a part that calls exit() ends its own run, no other
         status, error, scores = Status.FAILED, failure, dict(run.scores)
     return _close(run, folder, tracker, status, error, scores)
 
 
 def record_failure(
-    configuration: Configuration, folder: Folder, tracker: Tracker, overrides: Sequence[str], error: Exception
+    configuration: Configuration, folder: Folder, tracker: Tracker, overrides: Sequence[str], error: BaseException
 ) -> None:
     """Record a job that failed before it was a run: its parts could not be built, or don't fit."""
-    folder.write_config(configuration.tree())
+    folder.write_config(_anywhere(configuration))
     _begin(configuration, folder, tracker, overrides, None, {}, resume=False)
     _end(folder, tracker, Status.FAILED, error, {})
 
@@ -102,8 +123,16 @@ class _KeptRandomness:
         restore_random_state(self._state, self._device)
 
 
+def _anywhere(configuration: Configuration) -> dict[str, Any]:
+    """Return the config as it means the same from any current folder."""
+    tree = configuration.tree()
+    tree["runs"] = str(Path(configuration.settings.runs).absolute())
+    tree["tracking"] = {**tree["tracking"], "uri": absolute_uri(configuration.settings.store)}
+    return tree
+
+
 def _open(run: Run, folder: Folder, tracker: Tracker, overrides: Sequence[str], resume: bool) -> None:
-    folder.write_config(run.configuration.tree())
+    folder.write_config(_anywhere(run.configuration))
     data = run.data
     dataset = DatasetInput(
         data.name,
@@ -209,6 +238,8 @@ def _close(
         except WeftError as lost:
             log.debug("the last values were not recorded: %s", lost)
     folder.note(epoch=run.epoch, step=run.step, score=run.best.score, best_epoch=run.best.epoch)
+    if status is Status.FINISHED and run.best.score is None:
+        log.warning("%s was never a number: the last weights stand for the best", run.objective.key)
     error = _end(folder, tracker, status, error, scores)
     return Outcome(
         status=Status.FAILED if error is not None and status is Status.FINISHED else status,
@@ -240,5 +271,8 @@ def _end(
         error = error or lost
         said = said or {"weft.error": str(lost)}
         status = Status.FAILED if status is Status.FINISHED else status
+    except BaseException:  # a second Ctrl-C, while the store is waited for
+        folder.note(status=str(Status.KILLED), scores=scores, ended=time.time())
+        raise
     folder.note(status=str(status), scores=scores, error=said.get("weft.error"), ended=time.time())
     return error

@@ -16,7 +16,7 @@ from weft.catalog import Catalog
 from weft.configuration import Configuration, Part, default_part
 from weft.data import SPLITS, Data
 from weft.device import Device
-from weft.errors import ConfigError, did_you_mean
+from weft.errors import ConfigError, PluginError, did_you_mean
 from weft.options import check
 from weft.regularization import Regularizers
 from weft.state import Run, Unscheduled, random_state, restore_random_state, seed_everything
@@ -49,6 +49,7 @@ def prepare(wanted: Configuration, catalog: Catalog) -> Run:
             {part.name: build(part, catalog, model=model, task=data.task, loss=loss) for part in wanted.parts["regularizer"]}
         )
         regularizers.attach(model)
+        _try_penalties(regularizers, model, data, device)
         metrics = {
             part.name: _placed(build(part, catalog, task=data.task, outputs=data.outputs), device)
             for part in wanted.parts["metric"]
@@ -143,6 +144,9 @@ def _model(wanted: Configuration, data: Data, device: Device, catalog: Catalog) 
     model = build(part, catalog, **data.supplied)
     if not isinstance(model, nn.Module):
         raise ConfigError(f"{part}: made a {type(model).__name__}, not a torch module")
+    model = device.adopt(model)
+    if any(isinstance(parameter, nn.UninitializedParameter) for parameter in model.parameters()):
+        _forward(model, data, device, wanted)  # a lazy module learns its sizes
     source = wanted.settings.init_from
     if source is not None:
         try:
@@ -150,7 +154,8 @@ def _model(wanted: Configuration, data: Data, device: Device, catalog: Catalog) 
                 saved.put(model, saved.read_weights(folder), source)
         except ConfigError as error:
             raise ConfigError(f"init_from: {error}") from None
-    return device.adopt(model)
+    device.share_threads(model)
+    return model
 
 
 def _loss(part: Part, data: Data, weights: Tensor | None, device: Device, catalog: Catalog) -> Any:
@@ -170,17 +175,8 @@ def _try(model: nn.Module, loss: Any, data: Data, device: Device, wanted: Config
     Raises:
         ConfigError: they don't fit each other; says what each was given.
     """
-    inputs, targets = (tensor[:2] for tensor in data.splits["train"])
-    names = f"model {wanted.one('model').component.name}", f"dataset {data.name}"
-    model.eval()
-    try:
-        with device.session(), device.autocast():
-            outputs = model(inputs)
-    except Exception as error:
-        raise ConfigError(
-            f"{wanted.one('model')}: {names[0]} doesn't fit {names[1]}, whose samples have shape "
-            f"{list(data.inputs)}: {type(error).__name__}: {error}"
-        ) from error
+    outputs = _forward(model, data, device, wanted)
+    targets = data.splits["train"][1][:2]
     shape = list(getattr(outputs, "shape", ()))
     try:
         with device.session(), device.autocast():
@@ -189,9 +185,40 @@ def _try(model: nn.Module, loss: Any, data: Data, device: Device, wanted: Config
                 raise ValueError(f"it returned shape {list(value.shape)} instead of a scalar")
     except Exception as error:
         raise ConfigError(
-            f"{wanted.one('loss')}: doesn't fit outputs {shape} of {names[0]} and targets "
-            f"{list(targets.shape)} of {names[1]}: {type(error).__name__}: {error}"
+            f"{wanted.one('loss')}: doesn't fit outputs {shape} of model {wanted.one('model').component.name} and targets "
+            f"{list(targets.shape)} of dataset {data.name}: {type(error).__name__}: {error}"
         ) from error
+
+
+@torch.no_grad()
+def _forward(model: nn.Module, data: Data, device: Device, wanted: Configuration) -> Any:
+    """Return what the model makes of two samples.
+
+    Raises:
+        ConfigError: it fails on them.
+    """
+    try:
+        with device.session(), device.autocast():
+            return model.eval()(data.splits["train"][0][:2])
+    except Exception as error:
+        raise ConfigError(
+            f"{wanted.one('model')}: doesn't fit dataset {data.name}, whose samples have shape {list(data.inputs)}: "
+            f"{type(error).__name__}: {error}"
+        ) from error
+
+
+@torch.no_grad()
+def _try_penalties(regularizers: Regularizers, model: nn.Module, data: Data, device: Device) -> None:
+    """See that every penalty is a scalar tensor.
+
+    Raises:
+        PluginError: one is not.
+    """
+    model.eval()
+    with device.session(), device.autocast():
+        for name, penalty in regularizers.penalties(model, model(data.splits["train"][0][:2])).items():
+            if not isinstance(penalty, Tensor) or penalty.shape != ():
+                raise PluginError(f"regularizer={name.removeprefix('penalty.')}: its penalty is {penalty!r}, no scalar tensor")
 
 
 def _optimizer(wanted: Configuration, model: nn.Module, device: Device, catalog: Catalog) -> tuple[Configuration, Any]:

@@ -9,6 +9,7 @@ model/                   model.json, best.safetensors, last.safetensors: what `w
 from __future__ import annotations
 
 import json
+import math
 import os
 import threading
 from collections.abc import Iterator, Mapping
@@ -71,7 +72,7 @@ class Folder:
         record = self.path / RECORD
         beside = record.with_suffix(f".{os.getpid()}")
         with self._noting:
-            beside.write_text(json.dumps({**self.record(), **values}, indent=1))
+            beside.write_text(json.dumps(_strict({**self.record(), **values}), indent=1, allow_nan=False))
             beside.replace(record)
 
     def record(self) -> dict[str, Any]:
@@ -81,6 +82,13 @@ class Folder:
         except (FileNotFoundError, ValueError):
             return {}
         return found if isinstance(found, dict) else {}
+
+
+def _strict(value: Any) -> Any:
+    """Return the value with null for what JSON has no number for."""
+    if isinstance(value, Mapping):
+        return {key: _strict(item) for key, item in value.items()}
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def runs(sweep: Path) -> Iterator[Folder]:

@@ -24,8 +24,9 @@ def register_models(register: Register) -> None:
 
 @hookspec
 def register_losses(register: Register) -> None:
-    """Losses: called `loss(outputs, targets)`, return a scalar; `tasks` may say which tasks they serve. The run supplies
-    `task`, `outputs` and `class_weights` (a tensor, or None)."""
+    """Losses: called `loss(outputs, targets)`, return a scalar; `tasks` may say which tasks they serve, and
+    `batch_weight(targets)` what a batch counts for in a mean over batches, where that isn't its number of samples. The run
+    supplies `task`, `outputs` and `class_weights` (a tensor, or None)."""
 
 
 @hookspec

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
 
+from torch import Tensor
+
 from weft import checkpoint
 from weft.callback import Callback
 from weft.errors import Interrupted
@@ -27,7 +29,8 @@ class BestWeights(Callback):
     def on_epoch_end(self, run: Run) -> None:
         score = run.scores[run.objective.key]
         if run.objective.better(score, run.best.score):
-            weights = {name: tensor.detach().clone() for name, tensor in run.model.state_dict().items()}
+            state = run.model.state_dict()
+            weights = {name: value.detach().clone() if isinstance(value, Tensor) else value for name, value in state.items()}
             run.best = Best(score, run.epoch, run.step, dict(run.scores), weights)
 
 
@@ -83,6 +86,11 @@ class Interruption(Callback):
     def on_step_end(self, run: Run) -> None:
         if self._signal:
             self._checkpoints.save(run)
+            self.check()
+
+    def check(self) -> None:
+        """Raise `Interrupted` when a signal has come."""
+        if self._signal:
             raise Interrupted(self._signal)
 
     def _take(self, number: int, frame: FrameType | None) -> None:

@@ -12,7 +12,8 @@ class Kind:
 
     `supplied` are the parameters that the run fills in; all others are options. `called_with` are the leading arguments of
     a *plain function* of this kind: such a function is the component itself, its remaining parameters the options. Where it
-    is empty, a function is a factory like any class. `several` kinds live at `kind.name` in the config and combine.
+    is empty, a function is a factory like any class. `methods` are what every component of the kind has. `several` kinds
+    live at `kind.name` in the config and combine.
     `chosen` kinds are groups of the command line.
     """
 
@@ -45,7 +46,9 @@ KINDS = {
         ),
         Kind("dataset", "register_datasets", ("split_seed",)),
         Kind("task", "register_tasks", chosen=False),
-        Kind("scheduler", "register_schedulers", ("optimizer", "total_steps"), methods=("step", "state_dict")),
+        Kind(
+            "scheduler", "register_schedulers", ("optimizer", "total_steps"), methods=("step", "state_dict", "load_state_dict")
+        ),
         Kind(
             "metric",
             "register_metrics",

@@ -26,6 +26,8 @@ def show(console: Console, catalog: Catalog, kind: str | None = None) -> None:
     for same in catalog.conflicts():
         owners = " and ".join(f"{component.path} ({component.plugin})" for component in same)
         console.print(f"[red]conflict[/] {same[0].kind}={same[0].name}: offered by {escape(owners)}", soft_wrap=True)
+    for (kind_, name), (plugin, reason) in catalog.broken.items():
+        console.print(f"[red]not usable[/] {kind_}={name} of {plugin}: {escape(reason)}", soft_wrap=True)
     for plugin, reason in catalog.failures.items():
         console.print(f"[red]not loaded[/] {plugin.name} of {plugin}: {escape(reason)}", soft_wrap=True)
 

@@ -16,10 +16,11 @@ def fit(run: Run) -> None:
     """Train until the run's epochs or steps are done, or a callback says that it is enough."""
     run.notify("on_fit_start")
     while not run.done:
+        run.begin_epoch()
         run.notify("on_epoch_start")
         train(run)
         run.scores = evaluate(run, "valid")
-        run.epoch += 1
+        run.end_epoch()
         run.notify("on_epoch_end")
     run.notify("on_fit_end")
 
@@ -44,7 +45,7 @@ def gradients(run: Run, inputs: Tensor, targets: Tensor) -> Tensor:
     with torch.enable_grad():
         run.optimizer.zero_grad()
         done: dict[str, Tensor] = {}
-        for piece, answers, share, last in run.device.split(inputs, targets):
+        for piece, answers, share, last in run.device.split(inputs, targets, run.batch_weight):
             with run.device.autocast():
                 outputs = run.forward(piece)
                 terms = {"loss": run.loss(outputs, answers)}
@@ -62,15 +63,16 @@ def gradients(run: Run, inputs: Tensor, targets: Tensor) -> Tensor:
 def evaluate(run: Run, split: str) -> dict[str, float]:
     """Return the loss and every metric on a split, as `valid/loss`, `valid/accuracy`, …"""
     run.model.eval()
-    loss, samples = 0.0, 0
+    loss, whole = 0.0, 0.0
     for metric in run.metrics.values():
         metric.reset()
     for inputs, targets in run.data.every(split):
         with run.device.autocast():
             outputs = run.forward(inputs)
-            loss += float(run.loss(outputs, targets)) * len(targets)
-        samples += len(targets)
+            weight = run.batch_weight(targets)
+            loss += float(run.loss(outputs, targets)) * weight
+        whole += weight
         for metric in run.metrics.values():
             metric.update(outputs, targets)
-    scores = {"loss": loss / samples} | {name: float(metric.compute()) for name, metric in run.metrics.items()}
+    scores = {"loss": loss / whole} | {name: float(metric.compute()) for name, metric in run.metrics.items()}
     return {f"{split}/{name}": score for name, score in scores.items()}

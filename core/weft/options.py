@@ -63,7 +63,7 @@ def signature(factory: Callable[..., Any], kind: Kind, overrides: Mapping[str, A
     Raises:
         PluginError: a parameter that must be given can't be typed, or an override fits nothing.
     """
-    bound = bool(kind.called_with) and inspect.isroutine(factory)
+    bound = bool(kind.called_with) and not inspect.isclass(factory)
     parameters = _parameters(factory)
     if bound:
         if len(parameters) < len(kind.called_with):

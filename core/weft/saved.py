@@ -123,5 +123,6 @@ def put(model: nn.Module, weights: Mapping[str, Tensor], source: str) -> None:
 
 
 def _separate(weights: Mapping[str, Any]) -> dict[str, Tensor]:
-    """Return copies: safetensors refuses tensors that share memory, as tied weights do."""
-    return {name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in weights.items()}
+    """Return copies: safetensors refuses tensors that share memory, as tied weights do. What is no tensor stays behind."""
+    tensors = {name: value for name, value in weights.items() if isinstance(value, Tensor)}
+    return {name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in tensors.items()}

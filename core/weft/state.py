@@ -49,7 +49,8 @@ class Best:
 class Run:
     """One run. `model` is the raw module (names, state, gradients); `forward` is what is called in its place.
 
-    `total_steps` is where it ends at the latest; setting `stopping` ends it after the epoch.
+    `total_steps` is where it ends at the latest; setting `stopping` ends it after the epoch. `epoch_start` is the step that
+    the present epoch began at, None between epochs.
     """
 
     configuration: Configuration
@@ -68,6 +69,7 @@ class Run:
 
     epoch: int = 0
     step: int = 0
+    epoch_start: int | None = None
     stopping: bool = False
     scores: dict[str, float] = field(default_factory=dict)
     best: Best = field(default_factory=Best)
@@ -84,7 +86,7 @@ class Run:
             event: [
                 getattr(listener, event)
                 for listener in everyone
-                if getattr(type(listener), event) is not getattr(Callback, event)
+                if getattr(type(listener), event, None) not in (None, getattr(Callback, event))
             ]
             for event in EVENTS
         }
@@ -95,19 +97,31 @@ class Run:
             listener(self)
 
     @property
-    def steps_per_epoch(self) -> int:
-        return self.data.steps(self.configuration.settings.batch_size)
-
-    @property
     def done(self) -> bool:
-        return self.stopping or self.step >= self.total_steps
+        """Whether there is no epoch left to begin, and none to end."""
+        return self.epoch_start is None and (self.stopping or self.step >= self.total_steps)
+
+    def begin_epoch(self) -> None:
+        """Begin an epoch, or go on with the one that was interrupted."""
+        if self.epoch_start is None:
+            self.epoch_start = self.step
+
+    def end_epoch(self) -> None:
+        """Count the epoch as done."""
+        self.epoch += 1
+        self.epoch_start = None
 
     def batches(self) -> Iterator[Pair]:
         """Yield what is left of this epoch's batches, up to the run's last step."""
         settings = self.configuration.settings
-        start = self.step - self.epoch * self.steps_per_epoch
-        batches = self.data.batches(settings.batch_size, settings.seed, self.epoch, start)
+        done = self.step - (self.step if self.epoch_start is None else self.epoch_start)
+        batches = self.data.batches(settings.batch_size, settings.seed, self.epoch, done)
         return islice(batches, self.total_steps - self.step)
+
+    def batch_weight(self, targets: Tensor) -> float:
+        """Return what a batch counts for in a mean over batches: what its loss says, else its number of samples."""
+        weigh = getattr(self.loss, "batch_weight", None)
+        return float(weigh(targets)) if weigh else float(len(targets))
 
     def log(self, values: Mapping[str, float | Tensor]) -> None:
         """Record values at this step. Tensors of one element stay on the device until they are flushed."""
@@ -118,6 +132,7 @@ class Run:
         return {
             "epoch": self.epoch,
             "step": self.step,
+            "epoch_start": self.epoch_start,
             "stopping": self.stopping,
             "scores": self.scores,
             "best": vars(self.best),
@@ -127,7 +142,8 @@ class Run:
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go back to where `state_dict` was called."""
-        self.epoch, self.step, self.stopping = state["epoch"], state["step"], state["stopping"]
+        self.epoch, self.step, self.epoch_start = state["epoch"], state["step"], state["epoch_start"]
+        self.stopping = state["stopping"]
         self.scores = dict(state["scores"])
         self.best = Best(**state["best"])
         for name, part in self._stateful().items():

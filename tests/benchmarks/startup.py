@@ -21,20 +21,27 @@ COMMANDS = {
 }
 TARGETS = {"weft plugins": 1.0}
 
-_WEIGHED = """
+_PEAK = """
 import json, resource, sys, time
+def peak():
+    \"\"\"Megabytes. On Linux from /proc: what getrusage says begins with what the parent weighed.\"\"\"
+    if sys.platform == "linux":
+        return next(int(line.split()[1]) / 1024 for line in open("/proc/self/status") if line.startswith("VmHWM"))
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024**2
+"""
+
+_WEIGHED = """
 start = time.perf_counter()
 from weft.cli import commands
 try:
     commands.main({arguments!r}, standalone_mode=False)
 except SystemExit:
     pass
-usage = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024 if sys.platform == "linux" else 1024**2)
+usage = peak()
 print(json.dumps([time.perf_counter() - start, usage, "torch" in sys.modules]), file=sys.stderr)
 """
 
 _PHASES = """
-import json, resource, sys, time
 marks = [("start", time.perf_counter())]
 def mark(name): marks.append((name, time.perf_counter()))
 from weft import compose
@@ -56,7 +63,7 @@ mark("prepare")
 result = execute(run, Folder(folder), track(wanted.settings))
 assert result.error is None, result.error
 mark("fit, test, record")
-usage = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024 if sys.platform == "linux" else 1024**2)
+usage = peak()
 phases = {name: after - before for (_, before), (name, after) in zip(marks, marks[1:])}
 print(json.dumps([phases, usage, "mlflow" in sys.modules]), file=sys.stderr)
 """
@@ -104,7 +111,7 @@ def measure(console: Console, rounds: int) -> dict[str, Any]:
 def _child(code: str, folder: str) -> Any:
     """Run code in a fresh interpreter and return what it prints last on standard error."""
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, check=False, env=dict(os.environ)
+        [sys.executable, "-c", _PEAK + code], cwd=folder, capture_output=True, text=True, check=False, env=dict(os.environ)
     )
     if done.returncode:
         raise RuntimeError(done.stderr)

@@ -30,6 +30,7 @@ from weft.execution import execute
 from weft.experiment import prepare
 from weft.folder import Folder
 from weft.state import Run
+from weft.telemetry.tracker import MemoryTracker
 
 EPOCHS = {"mlp": 60, "cnn": 12}
 TARGETS = {
@@ -103,6 +104,15 @@ def with_weft(run: Run, scratch: Path, index: int) -> float:
     return spent[0] / run.step
 
 
+def in_memory(run: Run) -> float:
+    """Fit the run with its values kept in a list: what observing costs by itself; return seconds a step."""
+    run.observer.tracker = MemoryTracker()
+    with run.device.session():
+        start = time.perf_counter()
+        loop.fit(run)
+        return (time.perf_counter() - start) / run.step
+
+
 def with_lightning(run: Run, scratch: Path) -> float:
     """Train the same model in Lightning, logging the loss to MLflow as it does by default; return seconds a step."""
     import lightning
@@ -173,7 +183,8 @@ def measure(console: Console, rounds: int) -> dict[str, Any]:
         pairs = {
             "weft / by hand": ("weft", "by hand"),
             "weft / by hand, fused": ("weft", "by hand, fused"),
-            "gradients every step / none": ("weft, gradients every step", "weft, loss every step"),
+            "gradients every step / none": ("gradients every step, kept in memory", "loss every step, kept in memory"),
+            "the same, into MLflow": ("weft, gradients every step", "weft, loss every step"),
             "weft / Lightning": ("weft", "Lightning, MLFlowLogger"),
         }
         ratios = {
@@ -198,6 +209,8 @@ def _contenders(model: str, scratch: Path) -> dict[str, Callable[[int], float]]:
         "by hand, fused": lambda _: by_hand(prepared(model, scratch), fused=True),
         "weft": lambda n: with_weft(prepared(model, scratch), scratch, n),
         "weft, gradients every step": lambda n: with_weft(prepared(model, scratch, *often), scratch, 1000 + n),
+        "gradients every step, kept in memory": lambda _: in_memory(prepared(model, scratch, *often)),
+        "loss every step, kept in memory": lambda _: in_memory(prepared(model, scratch, *rare)),
         "weft, loss every step": lambda n: with_weft(prepared(model, scratch, *rare), scratch, 2000 + n),
     }
     if _has_lightning():
@@ -229,7 +242,8 @@ def _has_lightning() -> bool:
 
 @contextlib.contextmanager
 def _quiet() -> Any:
-    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+    for name in ("lightning.pytorch", "lightning.pytorch.utilities.rank_zero", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.ERROR)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield

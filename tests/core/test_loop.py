@@ -97,6 +97,29 @@ def test_an_accumulated_batch_is_the_big_batch(make_run: MakeRun, optimizer: obj
     torch.testing.assert_close(trained(accumulate), trained(1), rtol=1e-7, atol=1e-8)
 
 
+@pytest.mark.parametrize("accumulate", [2, 7])
+def test_class_weights_weigh_pieces_as_they_do_the_batch(make_run: MakeRun, accumulate: int) -> None:
+    """The mean of a weighted cross entropy is over the weights, not over the samples."""
+    import weft
+
+    class Weighted(torch.nn.CrossEntropyLoss):
+        def __init__(self, class_weights: torch.Tensor | None = None):
+            super().__init__(class_weights)
+
+        def batch_weight(self, targets: torch.Tensor) -> torch.Tensor:
+            assert self.weight is not None
+            return self.weight[targets].sum()
+
+    weft.register("loss", Weighted)
+
+    def trained(pieces: int) -> torch.Tensor:
+        run = make_run(loss="weighted", class_weights=[1, 10, 3], epochs=2, batch_size=40, accumulate=pieces, precision="fp64")
+        loop.fit(run)
+        return weights(run)
+
+    torch.testing.assert_close(trained(accumulate), trained(1), rtol=1e-9, atol=1e-9)
+
+
 def test_steps_end_the_run_in_the_middle_of_an_epoch(make_run: MakeRun) -> None:
     run = make_run(steps=5, batch_size=30)
     loop.fit(run)

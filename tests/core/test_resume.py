@@ -38,7 +38,7 @@ def ending(run: Run) -> dict[str, Any]:
     return state
 
 
-@pytest.mark.parametrize("step", [1, 3, 6, 7, 11])
+@pytest.mark.parametrize("step", [1, 3, 6, 7, 11, 12])
 @pytest.mark.parametrize(
     "options",
     [

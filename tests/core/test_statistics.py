@@ -50,6 +50,19 @@ def test_what_is_not_finite_is_counted(kind: type[InMemory] | type[OnDevice], ba
     assert numbers(kind(weights).gradients(weights))[8:] == [1, 5, 11, 18]
 
 
+@pytest.mark.parametrize("kind", [InMemory, OnDevice])
+def test_weights_that_were_put_elsewhere_are_followed(kind: type[InMemory] | type[OnDevice]) -> None:
+    """As by an optimizer that says `p.data = p.data - …`."""
+    weight = torch.nn.Parameter(torch.ones(4))
+    gauge = kind([weight])
+    gauge.keep()
+    weight.data = weight.data * 3
+    assert numbers(gauge.updates()) == pytest.approx([2.0, 4.0])
+    gauge.keep()
+    weight.data = weight.data * 2
+    assert numbers(gauge.updates()) == pytest.approx([6.0, 6.0])
+
+
 @pytest.mark.gpu
 def test_on_a_gpu(weights: list[Tensor]) -> None:
     here = numbers(InMemory(weights).gradients(weights))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import shlex
-import signal
 import time
 from pathlib import Path
 
@@ -36,14 +35,14 @@ def job(config: DictConfig) -> float:
     title = f"#{hydra.job.num} {' '.join(shown for shown in overrides if not shown.startswith('sweep.name='))}"
     try:
         run = prepare(wanted, catalog())
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         record_failure(wanted, folder, tracker, overrides, error)
         _report(title, overrides, error)
         return float("nan")
     result = execute(run, folder, tracker, overrides)
     if result.status is Status.KILLED:
         log.warning("%s: stopped; go on with it: weft resume %s", title, folder.path)
-        signal.raise_signal(signal.SIGINT)  # the sweep was told to stop, not this job alone
+        raise KeyboardInterrupt  # the sweep was told to stop, not this job alone
     if result.error is not None:
         _report(title, overrides, result.error)
         return float("nan")

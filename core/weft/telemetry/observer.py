@@ -164,7 +164,7 @@ class Observer(Callback):
         if self._layout is None:
             self._layout = _Layout(run.model, self._settings.series)
         layout = self._layout
-        gradients = [parameter.grad for parameter in layout.parameters if parameter.grad is not None]
+        gradients = [p.grad for p in layout.parameters if p.grad is not None and p.grad.layout is torch.strided]
         if not gradients or len(gradients) != len(layout.parameters):
             return  # a part of the model that this step did not use: next epoch's layout may be without it
         self._stage_found(run.step + 1, layout.meter.gradients(gradients), layout.gradients)
@@ -191,9 +191,9 @@ class _Layout:
     """
 
     def __init__(self, model: nn.Module, series: int):
-        named = [(name, parameter) for name, parameter in model.named_parameters() if parameter.grad is not None]
+        named = [(n, p) for n, p in model.named_parameters() if p.grad is not None and p.grad.layout is torch.strided]
         self.parameters = [parameter for _, parameter in named]
-        self.meter = meter([parameter.detach() for parameter in self.parameters])
+        self.meter = meter(self.parameters)
         labels = _together([name for name, _ in named], series)
         names = list(dict.fromkeys(labels))
         self._groups = [names.index(label) for label in labels] if len(names) < len(labels) else None

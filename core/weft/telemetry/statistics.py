@@ -53,11 +53,11 @@ class OnDevice:
         return [*torch._foreach_norm(listed), *torch._foreach_norm(listed, 0), *finite]
 
     def keep(self) -> None:
-        torch._foreach_copy_(self._before, self._weights)
+        torch._foreach_copy_(self._before, [weight.detach() for weight in self._weights])
 
     def updates(self) -> Numbers:
         lengths = torch._foreach_norm(self._before)
-        torch._foreach_sub_(self._before, self._weights)
+        torch._foreach_sub_(self._before, [weight.detach() for weight in self._weights])
         return [*lengths, *torch._foreach_norm(self._before)]
 
 
@@ -65,25 +65,36 @@ class InMemory:
     """By NumPy, on the tensors' own memory."""
 
     def __init__(self, weights: Sequence[Tensor]):
+        self._tensors = list(weights)
         self._weights = [weight.detach().numpy().reshape(-1) for weight in weights]
+        self._places = [weight.data_ptr() for weight in weights]
         self._before = [np.empty_like(weight) for weight in self._weights]
 
     def gradients(self, gradients: Sequence[Tensor]) -> Numbers:
         flat = [gradient.detach().numpy().reshape(-1) for gradient in gradients]
-        found = [*map(_norm, flat), *(float(np.count_nonzero(array)) for array in flat)]
+        found = [*map(_norm, flat), *(float(np.count_nonzero(array != 0)) for array in flat)]
         if not math.isfinite(sum(found)):
             found += [float(np.isfinite(array).sum()) for array in flat]
         return found
 
     def keep(self) -> None:
+        self._follow()
         for before, weight in zip(self._before, self._weights, strict=True):
             np.copyto(before, weight)
 
     def updates(self) -> Numbers:
+        self._follow()
         lengths = [*map(_norm, self._before)]
         for before, weight in zip(self._before, self._weights, strict=True):
             np.subtract(weight, before, out=before)
         return [*lengths, *map(_norm, self._before)]
+
+    def _follow(self) -> None:
+        """Look where the weights are now: some optimizers put a new tensor in the place of the old (`p.data = …`)."""
+        for index, tensor in enumerate(self._tensors):
+            if tensor.data_ptr() != self._places[index]:
+                self._places[index] = tensor.data_ptr()
+                self._weights[index] = tensor.detach().numpy().reshape(-1)
 
 
 def _norm(array: np.ndarray[tuple[int], np.dtype[np.floating]]) -> float:

@@ -36,6 +36,12 @@ class CrossEntropy(nn.Module):
         self.label_smoothing = label_smoothing
         self.register_buffer("class_weights", class_weights, persistent=False)
 
+    def batch_weight(self, targets: Tensor) -> Tensor | int:
+        """Return the sum of the labels' weights, which the mean is over."""
+        if self.class_weights is None or targets.is_floating_point():
+            return len(targets)
+        return self.class_weights[targets].sum()
+
     def forward(self, outputs: Tensor, targets: Tensor) -> Tensor:
         if targets.is_floating_point():
             if self.class_weights is not None:
