@@ -23,7 +23,7 @@ from weft.configuration import Configuration
 from weft.errors import ConfigError, Interrupted, WeftError
 from weft.folder import Folder
 from weft.keeping import BestWeights, Checkpoints, Interruption
-from weft.state import Run, random_state, restore_random_state, seed_everything
+from weft.state import Run, kept_randomness, seed_everything
 from weft.telemetry import provenance
 from weft.telemetry.redaction import redact, redact_override, redact_tree
 from weft.telemetry.store import absolute_uri
@@ -78,7 +78,7 @@ def _execute(
     error: BaseException | None = None
     status = Status.FINISHED
     try:
-        with interruption.listening(), run.device.session(), _KeptRandomness(run):
+        with interruption.listening(), run.device.session(), kept_randomness(run.device.device):
             _open(run, folder, tracker, overrides, resume)
             if resume and folder.checkpoint.exists():
                 run.load_state_dict(checkpoint.read(folder.checkpoint))
@@ -108,19 +108,6 @@ def record_failure(
     folder.write_config(_anywhere(configuration))
     _begin(configuration, folder, tracker, overrides, None, {}, resume=False)
     _end(folder, tracker, Status.FAILED, error, {})
-
-
-class _KeptRandomness:
-    """Puts the process's random state back: a run in a notebook leaves the notebook's own as it was."""
-
-    def __init__(self, run: Run):
-        self._device = run.device.device
-
-    def __enter__(self) -> None:
-        self._state = random_state(self._device)
-
-    def __exit__(self, *_: object) -> None:
-        restore_random_state(self._state, self._device)
 
 
 def _anywhere(configuration: Configuration) -> dict[str, Any]:

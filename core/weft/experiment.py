@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import fnmatch
-from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -19,7 +18,7 @@ from weft.device import Device
 from weft.errors import ConfigError, PluginError, did_you_mean
 from weft.options import check
 from weft.regularization import Regularizers
-from weft.state import Run, Unscheduled, random_state, restore_random_state, seed_everything
+from weft.state import Run, Unscheduled, kept_randomness, seed_everything
 from weft.telemetry.observer import Observer
 
 
@@ -31,7 +30,7 @@ def prepare(wanted: Configuration, catalog: Catalog) -> Run:
         PluginError: a plugin that can't be imported, or that breaks its kind's contract.
     """
     device = Device(wanted.settings)
-    with _own_randomness(device.device):
+    with kept_randomness(device.device):
         dataset = build(wanted.one("dataset"), catalog, split_seed=wanted.settings.split_seed)
         data = Data(dataset, wanted.one("dataset").component.name)
         task = build(default_part("task", data.task, catalog), catalog)
@@ -77,15 +76,6 @@ def prepare(wanted: Configuration, catalog: Catalog) -> Run:
             total_steps=total,
             callbacks={part.name: build(part, catalog) for part in wanted.parts["callback"]},
         )
-
-
-@contextlib.contextmanager
-def _own_randomness(device: torch.device) -> Iterator[None]:
-    state = random_state(device)
-    try:
-        yield
-    finally:
-        restore_random_state(state, device)
 
 
 def _completed(wanted: Configuration, task: Any, catalog: Catalog) -> Configuration:

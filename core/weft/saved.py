@@ -20,7 +20,7 @@ from weft.catalog import catalog
 from weft.checkpoint import write_atomically
 from weft.errors import ConfigError
 from weft.folder import MODEL
-from weft.state import Run
+from weft.state import Run, kept_randomness
 
 DESCRIPTION = "model.json"
 WEIGHTS = ("best", "last")
@@ -83,7 +83,8 @@ def read(folder: Path, weights: str = "best") -> nn.Module:
         raise ConfigError(f"{folder}: holds no model ({error})") from None
     part = configuration.part("model", description["model"], catalog())
     supplied = {**description["supplied"], "inputs": tuple(description["supplied"]["inputs"])}
-    model = build(part, catalog(), **supplied).to(getattr(torch, description["dtype"]))
+    with kept_randomness(torch.device("cpu")):
+        model = build(part, catalog(), **supplied).to(getattr(torch, description["dtype"]))
     assert isinstance(model, nn.Module)
     put(model, read_weights(folder, weights), str(folder))
     return model.eval()

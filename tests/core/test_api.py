@@ -216,3 +216,83 @@ def test_sweepers_are_given_the_objective(here: Path) -> None:
     scores = [Folder(here / "runs" / "sweeps" / "s" / number).record()["score"] for number in ("0", "1")]
     assert [first.return_value, second.return_value] == scores
     assert scores[0] > scores[1]
+
+
+def test_a_run_goes_on_from_any_folder_and_only_once_at_a_time(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from filelock import FileLock
+
+    from weft import api
+
+    result = weft.run("model=linear", "dataset=iris", "epochs=2", "callback=early_stopping", "hydra.run.dir=runs/a")
+    with pytest.raises(weft.ConfigError, match="holds a run already"):
+        weft.run("model=linear", "dataset=iris", "hydra.run.dir=runs/a")
+    with pytest.raises(weft.ConfigError, match="is finished; epochs=N makes it longer"):
+        api.resume(result.folder)
+    with pytest.raises(weft.ConfigError, match="epochs: 2 is no more than the 2 that are done"):
+        api.resume(result.folder, "epochs=2")
+    with FileLock(result.folder / ".lock"), pytest.raises(weft.ConfigError, match="this run is under way"):
+        api.resume(result.folder, "epochs=3")
+    elsewhere = here / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    longer = api.resume(result.folder, "epochs=5")
+    assert (longer.run_id, Folder(result.folder).record()["epoch"]) == (result.run_id, 5)
+    assert list(elsewhere.iterdir()) == []
+
+
+def test_a_schedule_that_has_come_to_its_end_is_not_made_longer(here: Path) -> None:
+    from weft import api
+
+    result = weft.run("model=linear", "dataset=iris", "epochs=1", "scheduler=cosine")
+    with pytest.raises(weft.ConfigError, match="epochs: scheduler=cosine follows from the run's length"):
+        api.resume(result.folder, "epochs=5")
+
+
+def test_a_part_that_exits_fails_its_run(here: Path) -> None:
+    @weft.register("callback", name="leaving")
+    class Leaving(weft.Callback):
+        """Ends the process, it thinks."""
+
+        def on_step_end(self, run: weft.Run) -> None:
+            raise SystemExit(3)
+
+    with pytest.raises(SystemExit):
+        weft.run("model=linear", "dataset=iris", "callback=leaving")
+    (record,) = (here / "runs").glob("*/*/run.json")
+    assert json.loads(record.read_text())["status"] == "FAILED"
+
+
+def test_parts_that_break_their_contract_are_named_before_anything_is_written(here: Path) -> None:
+    before = sorted(path.name for path in (here / "runs").iterdir())
+
+    class Half:
+        def __init__(self, params: object):
+            pass
+
+        def step(self, closure: object) -> None: ...
+
+    weft.register("optimizer", Half, "half")
+    weft.register("regularizer", lambda model, weight=1.0: 0.0, "zero")
+    weft.register("dataset", lambda split_seed: 1 / 0, "torn")
+    weft.register("metric", lambda outputs, targets: 0.5, "loss")
+    for override, message in (
+        ("optimizer=half", "made a Half, which has no zero_grad, state_dict, load_state_dict"),
+        ("regularizer=zero", "regularizer=zero: its penalty is 0.0, no scalar tensor"),
+        ("dataset=torn", "dataset=torn: ZeroDivisionError: division by zero"),
+        ("metric=[loss]", "'loss' is the loss's own name among the scores"),
+    ):
+        with pytest.raises(weft.UserError, match=message):
+            weft.run("model=linear", override)
+    assert sorted(path.name for path in (here / "runs").iterdir()) == before
+
+
+def test_lazy_modules_learn_their_sizes(here: Path) -> None:
+    class Lazy(nn.Sequential):
+        """Layers that see what comes."""
+
+        def __init__(self, outputs: int):
+            super().__init__(nn.Flatten(), nn.LazyLinear(8), nn.ReLU(), nn.LazyLinear(outputs))
+
+    weft.register("model", Lazy)
+    result = weft.run("model=lazy", "epochs=1")
+    assert result.scores["valid/accuracy"] > 0.1
