@@ -27,6 +27,9 @@ class Callback:
                 hint = did_you_mean(name, EVENTS)
                 raise TypeError(f"{cls.__name__}.{name} is no event{hint}; there are {', '.join(EVENTS)}")
 
+    def check(self, run: Run) -> None:
+        """Before anything is written: raise a `ConfigError` where this run can't be. No event: it is called once."""
+
     def on_fit_start(self, run: Run) -> None:
         """Before the first epoch, also of a resumed run."""
 

@@ -88,9 +88,9 @@ def _execute(
                 seed_everything(run.configuration.settings.seed + 1)
             run.listen(BestWeights(), *watching, checkpoints, interruption)
             loop.fit(run)
-            interruption.check()
+            interruption.act()
             scores = _conclude(run, folder)
-            interruption.check()
+            interruption.act()
         tracker.artifact(folder.model, "model")
     except Interrupted as interrupted:
         status, error, scores = Status.KILLED, interrupted, dict(run.scores)

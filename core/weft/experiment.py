@@ -61,7 +61,7 @@ def prepare(wanted: Configuration, catalog: Catalog) -> Run:
         scheduler = Unscheduled()
         for part in wanted.parts["scheduler"]:
             scheduler = build(part, catalog, optimizer=optimizer, total_steps=total)
-        return Run(
+        run = Run(
             configuration=wanted,
             device=device,
             data=data,
@@ -76,6 +76,10 @@ def prepare(wanted: Configuration, catalog: Catalog) -> Run:
             total_steps=total,
             callbacks={part.name: build(part, catalog) for part in wanted.parts["callback"]},
         )
+        for callback in run.callbacks.values():
+            if hasattr(callback, "check"):
+                callback.check(run)
+        return run
 
 
 def _completed(wanted: Configuration, task: Any, catalog: Catalog) -> Configuration:

@@ -86,9 +86,9 @@ class Interruption(Callback):
     def on_step_end(self, run: Run) -> None:
         if self._signal:
             self._checkpoints.save(run)
-            self.check()
+            self.act()
 
-    def check(self) -> None:
+    def act(self) -> None:
         """Raise `Interrupted` when a signal has come."""
         if self._signal:
             raise Interrupted(self._signal)

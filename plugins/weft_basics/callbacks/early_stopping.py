@@ -23,7 +23,7 @@ class EarlyStopping(Callback):
         self.monitor = monitor
         self.waiting = Patience(min_delta)
 
-    def on_fit_start(self, run: Run) -> None:
+    def check(self, run: Run) -> None:
         self.key, self.better = watched(run, self.monitor, "early_stopping")
 
     def on_epoch_end(self, run: Run) -> None:

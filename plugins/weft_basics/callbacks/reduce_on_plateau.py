@@ -43,7 +43,7 @@ class ReduceOnPlateau(Callback):
         self.waiting = Patience(min_delta)
         self.cooling = 0
 
-    def on_fit_start(self, run: Run) -> None:
+    def check(self, run: Run) -> None:
         if isinstance(run.scheduler, OVERRULING):
             raise ConfigError(
                 f"callback=reduce_on_plateau: {type(run.scheduler).__name__} sets the rate anew at every step and would undo "

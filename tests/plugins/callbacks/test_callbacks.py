@@ -38,7 +38,7 @@ def fake(maximize: bool = False, **changes: Any) -> Any:
 
 def epochs_until_stop(callback: EarlyStopping, scores: list[float], key: str = "valid/loss", run: Any = None) -> int | None:
     run = run or fake()
-    callback.on_fit_start(run)
+    callback.check(run)
     for epoch, score in enumerate(scores, 1):
         run.scores = {key: score}
         callback.on_epoch_end(run)
@@ -91,14 +91,14 @@ def test_early_stopping_monitors_another_score(monitor: str, rising_stops: int |
 @pytest.mark.parametrize("monitor", ["valid/accurcy", "train/loss", "up:valid/loss", "loss"])
 def test_a_score_that_is_not_there_is_refused_at_the_start(factory: Any, monitor: str) -> None:
     with pytest.raises(ConfigError, match=f"{monitor!r} is no score; there are valid/loss, valid/accuracy, valid/mse"):
-        factory(monitor=monitor).on_fit_start(fake())
+        factory(monitor=monitor).check(fake())
 
 
 def test_a_score_without_a_direction_needs_one() -> None:
     run = fake(metrics={"odd": SimpleNamespace()})
     with pytest.raises(ConfigError, match="odd doesn't say which way it is better: write min:valid/odd or max:valid/odd"):
-        EarlyStopping(monitor="valid/odd").on_fit_start(run)
-    EarlyStopping(monitor="max:valid/odd").on_fit_start(run)
+        EarlyStopping(monitor="valid/odd").check(run)
+    EarlyStopping(monitor="max:valid/odd").check(run)
 
 
 def test_early_stopping_goes_on_from_a_checkpoint(tmp_path: Path) -> None:
@@ -110,7 +110,7 @@ def test_early_stopping_goes_on_from_a_checkpoint(tmp_path: Path) -> None:
 
 def rates(callback: ReduceOnPlateau, scores: list[float], run: Any = None) -> list[float]:
     run = run or fake()
-    callback.on_fit_start(run)
+    callback.check(run)
     seen = []
     for score in scores:
         run.scores = {"valid/loss": score}
@@ -174,7 +174,7 @@ def test_schedulers_that_would_undo_a_reduction_are_refused(scheduler: Any) -> N
     run = fake()
     run.scheduler = scheduler(run.optimizer)
     with pytest.raises(ConfigError, match=f"{type(run.scheduler).__name__} sets the rate anew at every step"):
-        ReduceOnPlateau().on_fit_start(run)
+        ReduceOnPlateau().check(run)
 
 
 @pytest.mark.parametrize(
