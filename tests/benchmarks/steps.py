@@ -43,9 +43,18 @@ TARGETS = {
 
 
 def prepared(model: str, scratch: Path, *overrides: str) -> Run:
-    """Return a run of this model on digits, with defaults but for the optimizer's and the output folder."""
+    """Return a run of this model on digits, with defaults but for the optimizer and the folder. The store is named because
+    Lightning's logger sets MLFLOW_TRACKING_URI for the whole process."""
     wanted, _ = configured(
-        [f"model={model}", "optimizer=adam", f"epochs={EPOCHS[model]}", "threads=1", f"runs={scratch}", *overrides]
+        [
+            f"model={model}",
+            "optimizer=adam",
+            f"epochs={EPOCHS[model]}",
+            "threads=1",
+            f"runs={scratch}",
+            *overrides,
+            f"tracking.uri=sqlite:///{scratch}/mlflow.db",
+        ]
     )
     return prepare(wanted, catalog())
 
