@@ -15,6 +15,7 @@ from weft.kinds import KINDS
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
     from hydra._internal.hydra import Hydra
+    from omegaconf import DictConfig
     from rich.console import Console
 
     from weft.api import Result
@@ -84,33 +85,37 @@ def run(arguments: tuple[str, ...]) -> int:
         if asked.hydra_help:
             hydra.hydra_help(config_name=compose.CONFIG, args_parser=parser, args=asked)
             return 0
+        looking = asked.cfg or asked.info is not None
+        if asked.multirun and not looking:
+            from weft.sweep import multirun
+
+            return multirun.run(hydra, asked.overrides, _console())
+        config = compose.compose(hydra, asked.overrides)
         if asked.cfg:
             hydra.show_cfg(compose.CONFIG, asked.overrides, asked.cfg, asked.package, asked.resolve)
             return 0
         if asked.info is not None:
             hydra.show_info(asked.info, compose.CONFIG, asked.overrides)
             return 0
-        mode = compose.compose(hydra, asked.overrides).hydra.mode if not asked.multirun else None
-        if asked.multirun or str(mode) == "RunMode.MULTIRUN":
+        if str(config.hydra.mode) == "RunMode.MULTIRUN":
             from weft.sweep import multirun
 
             return multirun.run(hydra, asked.overrides, _console())
-        return _run_once(hydra, asked.overrides)
+        return _run_once(hydra, config, asked.overrides)
 
 
-def _run_once(hydra: Hydra, overrides: list[str]) -> int:
+def _run_once(hydra: Hydra, config: DictConfig, overrides: list[str]) -> int:
     """Check everything, then let Hydra make the folder and its log, and execute there."""
     from hydra._internal.callbacks import Callbacks
     from hydra.core.hydra_config import HydraConfig
     from hydra.core.utils import run_job
     from hydra.types import HydraContext, RunMode
-    from omegaconf import DictConfig, OmegaConf
+    from omegaconf import OmegaConf
 
     from weft import compose
     from weft.folder import Folder
     from weft.telemetry import writer
 
-    config = compose.compose(hydra, overrides)
     wanted = compose.read(config, overrides)
     there = Folder(Path(str(OmegaConf.select(config, "hydra.run.dir"))))
     if there.record():

@@ -126,6 +126,8 @@ MISTAKES = [
     ("--config-name other", "--config-name: not here"),
     ("--config-path other", "--config-path: not here"),
     ("--multirum", "--multirum: no such option (did you mean '--multirun'?)"),
+    ("model=mpl --cfg job", "model=mpl: no model named 'mpl' (did you mean 'mlp'?)"),
+    ("--info config model=mpl", "model=mpl: no model named 'mpl' (did you mean 'mlp'?)"),
     ("-m model=mlp,cnnn", "model=cnnn: no model named 'cnnn' (did you mean 'cnn'?)"),
     ("-m seed=0,x", "seed: 'x' is not a whole number"),
     ("-m model=mlp,linear model.width=3", "model.width: no such key"),
