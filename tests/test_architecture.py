@@ -21,6 +21,7 @@ ORDER = [
         "telemetry.provenance",
         "telemetry.statistics",
         "telemetry.tracker",
+        "telemetry.series",
         "telemetry.store",
         "telemetry.serving",
         "telemetry.mlflow",

@@ -9,7 +9,7 @@ from torch import nn
 from tests.core.conftest import MakeRun
 from weft import Callback, loop
 from weft.state import Run
-from weft.telemetry.observer import _together
+from weft.telemetry.series import together
 from weft.telemetry.tracker import MemoryTracker
 
 
@@ -113,11 +113,11 @@ def test_many_parameters_are_taken_together_by_module(make_run: MakeRun) -> None
 
 def test_series_are_bounded_whatever_the_names() -> None:
     names = [f"blocks.{block}.layer{layer}.{kind}" for block in range(40) for layer in range(3) for kind in ("w", "b")]
-    assert set(_together(names, 300)) == set(names)
-    assert set(_together(names, 120)) == {name.rpartition(".")[0] for name in names}
-    assert set(_together(names, 64)) == {f"blocks.{block}" for block in range(40)}
-    assert set(_together(names, 10)) == {"blocks"}
-    assert set(_together([f"w{index}" for index in range(9)], 4)) == {"all"}
+    assert set(together(names, 300)) == set(names)
+    assert set(together(names, 120)) == {name.rpartition(".")[0] for name in names}
+    assert set(together(names, 64)) == {f"blocks.{block}" for block in range(40)}
+    assert set(together(names, 10)) == {"blocks"}
+    assert set(together([f"w{index}" for index in range(9)], 4)) == {"all"}
 
 
 def test_values_of_callbacks_are_recorded_as_numbers_or_tensors(make_run: MakeRun) -> None:

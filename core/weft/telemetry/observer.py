@@ -10,16 +10,18 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from weft.callback import Callback
 from weft.errors import NonFiniteError
 from weft.settings import Observe
-from weft.telemetry.statistics import Numbers, meter
+from weft.telemetry.series import ParameterSeries
 from weft.telemetry.tracker import MemoryTracker, Row, Tracker
 
 if TYPE_CHECKING:
@@ -29,15 +31,13 @@ _FLUSH_SECONDS = 0.5
 _FLUSH_ROWS = 256
 
 
-Finish = Callable[[list[float]], tuple[Sequence[str], Sequence[float]]]
-
-
 class _Staged(NamedTuple):
-    """A row whose numbers are on the device still: `finish` makes its series of them when they have come."""
+    """A value that is on the device still."""
 
     step: int
-    numbers: Sequence[Tensor]
-    finish: Finish
+    timestamp: int
+    key: str
+    value: Tensor
 
 
 class Observer(Callback):
@@ -49,7 +49,9 @@ class Observer(Callback):
         self._staged: list[_Staged | Row] = []
         self._losses: dict[str, list[Any]] = {}
         self._trace: list[tuple[int, Tensor]] = []
-        self._layout: _Layout | None = None
+        self._series: ParameterSeries | None = None
+        self._is_new_epoch = True
+        self._looks: list[tuple[int, int]] = []
         self._moving = False
         self._step = -1
         self._flushed = time.monotonic()
@@ -75,11 +77,10 @@ class Observer(Callback):
                 self._look(run)
 
     def on_epoch_start(self, run: Run) -> None:
-        self._layout = None  # a callback may have given the model other parameters
+        self._is_new_epoch = True
 
     def on_step_end(self, run: Run) -> None:
-        if self._moving:
-            self._look_at_update(run.step)
+        self._look_at_update()
         if self._is_due(run.step):
             self._stage_losses(run)
 
@@ -98,7 +99,7 @@ class Observer(Callback):
         if numbers:
             self._staged.append(Row(step, _now(), [*numbers], [*numbers.values()]))
         for key, value in tensors.items():
-            self._staged.append(_Staged(step, [value.detach().reshape(())], lambda found, key=key: ((key,), found)))  # type: ignore[misc]
+            self._staged.append(_Staged(step, _now(), key, value.detach()))
 
     def flush_when_due(self, run: Run) -> None:
         """Flush when enough has come together, or enough time has passed."""
@@ -112,16 +113,16 @@ class Observer(Callback):
             NonFiniteError: a loss among them was NaN or infinite; the rows have been handed over.
         """
         staged, self._staged = self._staged, []
-        tensors = [number for row in staged if isinstance(row, _Staged) for number in row.numbers]
-        numbers = _transferred(tensors)
-        now, start = _now(), 0
-        rows = []
-        for row in staged:
-            if isinstance(row, _Staged):
-                end = start + len(row.numbers)
-                row = Row(row.step, now, *row.finish(numbers[start:end]))
-                start = end
-            rows.append(row)
+        waiting = [row for row in staged if isinstance(row, _Staged)]
+        *numbers, seen = _transferred([*(row.value for row in waiting), self._seen()])
+        found = iter(numbers)
+        rows = [
+            Row(row.step, row.timestamp, (row.key,), (float(next(found)),)) if isinstance(row, _Staged) else row
+            for row in staged
+        ]
+        if self._series is not None:
+            rows += self._series.rows(self._looks, seen)
+            self._looks = []
         self._flushed = time.monotonic()
         self.tracker.log(rows)
         traces, self._trace = self._trace, []
@@ -160,114 +161,57 @@ class Observer(Callback):
         self._staged.append(Row(run.step + 1, _now(), keys, rates))
 
     def _look(self, run: Run) -> None:
-        """Stage this step's gradient statistics, and keep the weights until the update is done."""
-        if self._layout is None:
-            self._layout = _Layout(run.model, self._settings.series)
-        layout = self._layout
-        gradients = [p.grad for p in layout.parameters if p.grad is not None and p.grad.layout is torch.strided]
-        if not gradients or len(gradients) != len(layout.parameters):
-            return  # a part of the model that this step did not use: next epoch's layout may be without it
-        self._stage_found(run.step + 1, layout.meter.gradients(gradients), layout.gradients)
-        layout.meter.keep()
-        self._moving = True
+        """Look at this step's gradients, and at the weights, until the update is done."""
+        if self._is_new_epoch:  # a callback may have given the model other parameters
+            self._is_new_epoch = False
+            self._find_parameters(run)
+        if self._series is None:
+            return
+        gradients = [parameter.grad for parameter in self._series.parameters]
+        if all(gradient is not None for gradient in gradients):  # else: a part of the model that this step did not use
+            self._looks.append((run.step + 1, _now()))
+            self._series.meter.look(gradients)  # type: ignore[arg-type]
+            self._moving = True
 
-    def _look_at_update(self, step: int) -> None:
+    def _look_at_update(self) -> None:
+        if self._moving and self._series is not None:
+            self._series.meter.look_again()
         self._moving = False
-        if self._layout is not None:
-            self._stage_found(step, self._layout.meter.updates(), self._layout.updates)
 
-    def _stage_found(self, step: int, found: Numbers, finish: Finish) -> None:
-        """Stage numbers that are here already as the row they make, others as what is to be transferred."""
-        if isinstance(found[0], Tensor):
-            self._staged.append(_Staged(step, found, finish))
-        else:
-            self._staged.append(Row(step, _now(), *finish(found)))
+    def _find_parameters(self, run: Run) -> None:
+        """Look at the parameters that have a gradient now."""
+        named = {n: p for n, p in run.model.named_parameters() if p.grad is not None and p.grad.layout is torch.strided}
+        if self._series is None or not self._series.is_of(named):
+            self.flush(run)
+            self._series = ParameterSeries(named, self._settings.series) if named else None
 
-
-class _Layout:
-    """Which parameters make up which series: one each, or taken together by module where they are too many.
-
-    Only parameters that had a gradient when it was made.
-    """
-
-    def __init__(self, model: nn.Module, series: int):
-        named = [(n, p) for n, p in model.named_parameters() if p.grad is not None and p.grad.layout is torch.strided]
-        self.parameters = [parameter for _, parameter in named]
-        self.meter = meter(self.parameters)
-        labels = _together([name for name, _ in named], series)
-        names = list(dict.fromkeys(labels))
-        self._groups = [names.index(label) for label in labels] if len(names) < len(labels) else None
-        self._count = len(names)
-        self._each = [parameter.numel() for parameter in self.parameters]
-        self._sizes = self._sums([float(size) for size in self._each])
-        self._keys = {
-            statistic: [f"{statistic}/{name}" for name in names]
-            for statistic in ("grad_norm", "grad_zeros", "grad_nonfinite", "param_norm", "update_ratio")
-        }
-
-    def gradients(self, found: list[float]) -> tuple[Sequence[str], Sequence[float]]:
-        """Return the series of norms, numbers of elements that aren't zero, and where it was asked, of finite ones."""
-        count = len(self._each)
-        keys = [*self._keys["grad_norm"], *self._keys["grad_zeros"]]
-        values = [*self._lengths(found[:count]), *self._missing(found[count : 2 * count])]
-        for key, share in zip(self._keys["grad_nonfinite"], self._missing(found[2 * count :]), strict=False):
-            if share:
-                keys.append(key)
-                values.append(share)
-        return keys, values
-
-    def updates(self, found: list[float]) -> tuple[Sequence[str], Sequence[float]]:
-        """Return the series of the norms of weights and of their updates."""
-        count = len(self._each)
-        weights, changes = self._lengths(found[:count]), self._lengths(found[count:])
-        ratios = [
-            change / weight if weight else math.inf if change else 0.0 for change, weight in zip(changes, weights, strict=True)
-        ]
-        return [*self._keys["param_norm"], *self._keys["update_ratio"]], [*weights, *ratios]
-
-    def _lengths(self, norms: list[float]) -> list[float]:
-        return norms if self._groups is None else [total**0.5 for total in self._sums([norm * norm for norm in norms])]
-
-    def _missing(self, counts: list[float]) -> list[float]:
-        """Return the share of each series' elements that was not counted."""
-        return [1.0 - count / size for count, size in zip(self._sums(counts), self._sizes, strict=False)] if counts else []
-
-    def _sums(self, values: list[float]) -> list[float]:
-        if self._groups is None:
-            return values
-        sums = [0.0] * self._count
-        for group, value in zip(self._groups, values, strict=True):
-            sums[group] += value
-        return sums
+    def _seen(self) -> Tensor:
+        """Return what the meter has seen. A step that was broken off is looked at as it is."""
+        self._look_at_update()
+        return torch.empty(0) if self._series is None else self._series.meter.take()
 
 
 def _mean(terms: Sequence[Any]) -> Any:
     return torch.stack([*terms]).mean() if isinstance(terms[0], Tensor) else sum(terms) / len(terms)
 
 
-def _transferred(tensors: list[Tensor]) -> list[float]:
-    """Return the values of tensors without dimensions. Each type of number is one transfer, and there is mostly one."""
+def _transferred(tensors: Sequence[Tensor]) -> list[NDArray[np.floating]]:
+    """Return the values of tensors. Each type of number is one transfer, and there is mostly one."""
     places: dict[torch.dtype, list[int]] = {}
     for place, tensor in enumerate(tensors):
         places.setdefault(tensor.dtype, []).append(place)
-    found = [0.0] * len(tensors)
+    found: dict[int, NDArray[np.floating]] = {}
     for chosen in places.values():
-        for place, value in zip(chosen, torch.stack([tensors[place] for place in chosen]).tolist(), strict=True):
-            found[place] = value
-    return found
+        together, start = torch.cat([tensors[place].reshape(-1) for place in chosen]).cpu().numpy(), 0
+        for place in chosen:
+            end = start + tensors[place].numel()
+            found[place] = together[start:end].reshape(tensors[place].shape)
+            start = end
+    return [found[place] for place in range(len(tensors))]
 
 
 def _now() -> int:
     return time.time_ns() // 1_000_000
-
-
-def _together(names: list[str], series: int) -> list[str]:
-    """Return a label for each parameter, at most `series` different ones: the longest leading parts of names that do."""
-    for depth in range(max(name.count(".") for name in names) + 1, 0, -1):
-        labels = [".".join(name.split(".")[:depth]) for name in names]
-        if len(set(labels)) <= series:
-            return labels
-    return ["all"] * len(names)
 
 
 def _non_finite(model: nn.Module, step: int, value: float) -> NonFiniteError:
