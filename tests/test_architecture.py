@@ -13,7 +13,7 @@ CORE = ROOT / "core" / "weft"
 
 ORDER = [
     *("errors", "parameters", "callback", "hookspecs", "kinds", "typed", "options", "catalog_cache", "catalog"),
-    *("__init__", "settings", "configuration", "hydra_guard", "compose"),
+    *("__init__", "settings", "configuration", "hydra_guard", "spelling", "compose"),
     *("build", "objective", "device", "data", "regularization", "checkpoint", "folder"),
     *(
         "telemetry.__init__",
@@ -26,7 +26,18 @@ ORDER = [
         "telemetry.serving",
         "telemetry.mlflow",
     ),
-    *("telemetry.writer", "telemetry.observer", "state", "loop", "saved", "experiment", "keeping", "execution", "api"),
+    *(
+        "telemetry.writer",
+        "destination",
+        "telemetry.observer",
+        "state",
+        "loop",
+        "saved",
+        "experiment",
+        "keeping",
+        "execution",
+        "api",
+    ),
     *("sweep.__init__", "sweep.job", "sweep.leaderboard", "sweep.multirun"),
     *("logs", "listing", "help", "completion", "progress", "cli"),
 ]
@@ -38,7 +49,7 @@ LAZY = {("__init__", "api"), ("__init__", "state")}
 ROOMS = {
     "mlflow": {"telemetry.store", "telemetry.mlflow"},
     "pluggy": {"hookspecs", "catalog"},
-    "hydra": {"compose", "hydra_guard", "completion", "sweep.job", "sweep.multirun", "cli"},
+    "hydra": {"compose", "spelling", "hydra_guard", "completion", "sweep.job", "sweep.multirun", "cli"},
     "omegaconf": {"compose", "hydra_guard", "sweep.job", "sweep.multirun", "cli"},
     "safetensors": {"checkpoint", "saved"},
     "click": {"cli", "completion"},

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from torch import nn
 
-from weft import compose, saved
+from weft import compose, destination, saved
 from weft.callback import Callback
 from weft.catalog import catalog
 from weft.configuration import Configuration
@@ -37,8 +37,7 @@ def run(*overrides: str, config_dir: str | None = None, watching: Sequence[Callb
         WeftError: the run failed; it is recorded as such.
     """
     wanted, folder = compose.configured(overrides, config_dir)
-    if wanted.settings.sweep.name:
-        raise ConfigError("sweep.name: belongs to a sweep (weft run -m); give a run a name or tags")
+    destination.check(wanted.settings, Folder(folder))
     result = start(wanted, Folder(folder), overrides, lambda run: watching)
     if result.error is not None:
         raise result.error
@@ -74,6 +73,7 @@ def resumed(folder: str | Path, overrides: Sequence[str], watching: Callable[[Ru
         _check_longer(wanted, there)
     elif there.record().get("status") == "FINISHED":
         raise ConfigError(f"{folder}: is finished; epochs=N makes it longer")
+    destination.check_uri(wanted.settings.store)
     return start(wanted, there, overrides, watching, resume=True)
 
 
@@ -97,20 +97,13 @@ def start(
     resume: bool = False,
 ) -> Result:
     """Prepare a checked configuration and execute it in its folder."""
-    if not resume and folder.record():
-        raise ConfigError(f"{folder.path}: holds a run already")
     tracker = track(wanted.settings)
     prepared = prepare(wanted, catalog())
     return execute(prepared, folder, tracker, overrides, watching(prepared), resume)
 
 
 def track(settings: Settings) -> Tracker:
-    """Return the tracker that a run with these settings reports to.
-
-    Raises:
-        ConfigError: the tracking URI is none that MLflow has a store for.
-    """
-    writer.check_uri(settings.store)
+    """Return the tracker that a run with these settings reports to."""
     return writer.MlflowTracker(settings.store, Path(settings.runs).absolute() / "artifacts")
 
 

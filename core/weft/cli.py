@@ -79,8 +79,10 @@ def run(arguments: tuple[str, ...]) -> int:
 
         help.show(asked.overrides, asked.config_dir, _console())
         return 0
-    from weft import compose
+    from weft import compose, spelling
+    from weft.catalog import catalog
 
+    asked.overrides = spelling.quoted(asked.overrides, catalog())
     with compose.hydra_app(asked.config_dir) as hydra:
         if asked.hydra_help:
             hydra.hydra_help(config_name=compose.CONFIG, args_parser=parser, args=asked)
@@ -112,17 +114,14 @@ def _run_once(hydra: Hydra, config: DictConfig, overrides: list[str]) -> int:
     from hydra.types import HydraContext, RunMode
     from omegaconf import OmegaConf
 
-    from weft import compose
+    from weft import compose, destination, hydra_guard
     from weft.folder import Folder
     from weft.telemetry import writer
 
     wanted = compose.read(config, overrides)
     there = Folder(Path(str(OmegaConf.select(config, "hydra.run.dir"))))
-    if there.record():
-        raise ConfigError(f"hydra.run.dir: {there.path} holds a run already")
-    if wanted.settings.sweep.name:
-        raise ConfigError("sweep.name: belongs to a sweep (weft run -m); give a run a name or tags")
-    writer.check_uri(wanted.settings.store)
+    destination.check(wanted.settings, there)
+    hydra_guard.check_logging(config.hydra)
     writer.warm(wanted.settings.store)  # its imports run beside torch's
 
     from weft import api
@@ -214,11 +213,12 @@ def ui(uri: str | None, port: int, experiment: str) -> None:
     """Show the runs in MLflow's page, on this machine only."""
     import os
 
+    from weft import destination
     from weft.settings import Settings
-    from weft.telemetry import serving, store, writer
+    from weft.telemetry import serving, store
 
     place = uri or os.environ.get("MLFLOW_TRACKING_URI") or Settings().store
-    writer.check_uri(place)
+    destination.check_uri(place)
     try:
         page = store.page(place, experiment)
     except ConfigError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 import weft
-from weft import configuration, hydra_guard
+from weft import configuration, hydra_guard, spelling
 from weft.catalog import catalog
 from weft.configuration import Configuration
 from weft.errors import ConfigError, PluginError, UserError, did_you_mean
@@ -139,10 +140,15 @@ def compose(hydra: Hydra, overrides: Sequence[str], mode: RunMode = RunMode.RUN)
     """
     hydra_guard.refuse_overrides(overrides)
     try:
-        config = hydra.compose_config(CONFIG, list(overrides), mode, with_log_configuration=False)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("error", r"provider=.* is not available", UserWarning)  # it would go on without
+            config = hydra.compose_config(CONFIG, list(overrides), mode, with_log_configuration=False)
         hydra_guard.refuse_code(OmegaConf.to_container(config.hydra, resolve=False))
         OmegaConf.select(config, "hydra.run.dir")
         OmegaConf.select(config, "hydra.sweep.dir")
+    except UserWarning as warning:
+        place = str(warning).partition("path=")[2].removesuffix(" is not available.")
+        raise ConfigError(f"hydra.searchpath: {place!r} is no folder that can be read") from None
     except (HydraException, OmegaConfBaseException, YAMLError, ValueError) as error:
         raise _explained(error, overrides) from None
     return config
@@ -156,8 +162,7 @@ def read(config: DictConfig, given: Sequence[str]) -> Configuration:
     """
     job = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
     found = checked(_resolved(job))
-    keys = {override.split("=", 1)[0].lstrip("+~") for override in given}
-    return configuration.with_environment(found, keys)
+    return configuration.with_environment(found, spelling.given_keys(given))
 
 
 def checked(tree: Mapping[str, Any]) -> Configuration:
@@ -180,6 +185,7 @@ def _resolved(config: DictConfig) -> dict[str, Any]:
 
 def configured(overrides: Sequence[str], config_dir: str | None = None) -> tuple[Configuration, Path]:
     """Compose and check one run; return it with the folder it is to have."""
+    overrides = spelling.quoted(overrides, catalog())
     with hydra_app(config_dir) as hydra:
         config = compose(hydra, overrides)
         return read(config, overrides), Path(str(OmegaConf.select(config, "hydra.run.dir")))

@@ -6,12 +6,14 @@ targets, and no others, are admitted.
 
 from __future__ import annotations
 
+import logging
+import logging.config
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
@@ -54,6 +56,36 @@ def refuse_search_path(folders: Sequence[Path], name: str) -> None:
     for place in found or ():
         if str(place).startswith("pkg:"):
             raise ConfigError(f"{file}: hydra.searchpath: {place!r} would be imported; a search path is made of folders")
+
+
+def check_logging(hydra: DictConfig) -> None:
+    """Set up logging as Hydra will, but for its files, and put it back.
+
+    Raises:
+        ConfigError: Python's logging refuses it.
+    """
+    verbose = OmegaConf.to_container(hydra, resolve=False).get("verbose")  # type: ignore[union-attr]
+    names = verbose if isinstance(verbose, list) else [verbose]
+    if not isinstance(verbose, bool) and not all(isinstance(name, str) for name in names):
+        raise ConfigError(f"hydra.verbose: {verbose!r} is none of true, false, a logger's name, a list of names")
+    root = logging.getLogger()
+    before = root.level, root.handlers[:]
+    for name in ("hydra_logging", "job_logging"):
+        wanted = OmegaConf.to_container(hydra[name], resolve=False) if hydra[name] else None
+        if not isinstance(wanted, dict):
+            continue
+        for handler in (wanted.get("handlers") or {}).values():
+            if isinstance(handler, dict) and "filename" in handler:
+                kept = {key: value for key, value in handler.items() if key in ("level", "formatter", "filters")}
+                handler.clear()
+                handler.update({"class": "logging.NullHandler", **kept})
+        try:
+            logging.config.dictConfig({**{str(key): value for key, value in wanted.items()}, "disable_existing_loggers": False})
+        except (ValueError, TypeError, AttributeError, KeyError) as error:
+            raise ConfigError(f"hydra.{name}: {error}" + (f": {error.__cause__}" if error.__cause__ else "")) from None
+        finally:
+            root.setLevel(before[0])
+            root.handlers[:] = before[1]
 
 
 def refuse_code(hydra: Any) -> None:

@@ -15,13 +15,12 @@ from omegaconf import OmegaConf
 from rich.console import Console
 from rich.markup import escape
 
-from weft import compose
+from weft import compose, destination, hydra_guard
 from weft.configuration import Configuration
 from weft.errors import ConfigError
 from weft.settings import Settings
 from weft.sweep import leaderboard
 from weft.sweep.job import job
-from weft.telemetry import writer
 from weft.telemetry.redaction import redact
 
 
@@ -38,12 +37,15 @@ def run(hydra: Hydra, overrides: Sequence[str], console: Console) -> int:
         given.append(f"sweep.name={datetime.now():%Y-%m-%d_%H-%M-%S-%f}")
     config, jobs = compose.check_jobs(hydra, given)
     for wanted in jobs:
-        writer.check_uri(wanted.settings.store)
+        destination.check_place("runs", Path(wanted.settings.runs))
+        destination.check_uri(wanted.settings.store)
         if wanted.settings.tracking.run_id:
             raise ConfigError(f"tracking.run_id: {wanted.settings.tracking.run_id} is one run, and a sweep makes many")
     folder = Path(str(OmegaConf.select(config, "hydra.sweep.dir")))
     if folder.exists() and any(folder.iterdir()):
         raise ConfigError(f"sweep.name: {folder} is there already, and would be overwritten; choose another name")
+    destination.check_place("hydra.sweep.dir", folder)
+    hydra_guard.check_logging(config.hydra)
     console.print(f"{len(jobs) or 'a number of'} jobs, in {folder}", highlight=False, soft_wrap=True)
     hydra.multirun(compose.CONFIG, job, [*given, "hydra.mode=MULTIRUN"])
     code = report(folder, console, len(jobs))

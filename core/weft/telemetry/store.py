@@ -63,6 +63,26 @@ def download(run_id: str, uri: str, folder_in_run: str, destination: Path) -> Pa
         raise ConfigError(f"run {run_id} in {shown(uri)}: has no {folder_in_run!r} ({in_one_line(error)})") from None
 
 
+def check_run(run_id: str, uri: str) -> None:
+    """Check that a run can be gone on in.
+
+    Raises:
+        ConfigError: the store has no such run, or it is deleted.
+    """
+    try:
+        client = existing(uri)
+    except ConfigError as error:
+        raise ConfigError(f"tracking.run_id: {error}, and so no run {run_id!r}") from None
+    from mlflow.exceptions import MlflowException
+
+    try:
+        run = client.get_run(run_id)
+    except MlflowException as error:
+        raise ConfigError(f"tracking.run_id: {shown(uri)} has no run {run_id!r} ({in_one_line(error)})") from None
+    if run.info.lifecycle_stage != "active":
+        raise ConfigError(f"tracking.run_id: run {run_id} is deleted: restore it (mlflow runs restore --run-id {run_id})")
+
+
 def page(uri: str, experiment: str) -> str:
     """Return the part of an address that shows an experiment's runs as charts, behind a server's own.
 

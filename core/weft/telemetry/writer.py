@@ -11,7 +11,6 @@ import contextlib
 import itertools
 import json
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -24,33 +23,12 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, NamedTuple
 
-from weft.errors import ConfigError, TrackingError
+from weft.errors import TrackingError
 from weft.telemetry.redaction import redact
-from weft.telemetry.store import absolute_uri, database_file
+from weft.telemetry.store import absolute_uri
 from weft.telemetry.tracker import DatasetInput, Opening, Row, Status
 
-_KNOWN = re.compile(r"(sqlite|postgresql|mysql|mssql)(\+\w+)?://.+|https?://.+")
-_FORMS = "sqlite:///path/to/file.db, postgresql://…, mysql://…, mssql://… or http(s)://…"
 _ROWS_A_MESSAGE = 4  # encoding them keeps the interpreter from training for less than half a millisecond
-
-
-def check_uri(uri: str) -> None:
-    """Check a store's URI without opening it.
-
-    Raises:
-        ConfigError: MLflow has no such store, or a database can't be where the URI says.
-    """
-    if not _KNOWN.fullmatch(uri):
-        shown = redact("uri", uri)
-        if uri.startswith("file:") or "://" not in uri:
-            folder = uri.removeprefix("file:").removeprefix("//")
-            raise ConfigError(
-                f"tracking.uri: {shown!r} is a folder, and MLflow's file store is in maintenance mode; "
-                f"use sqlite:///{folder}/mlflow.db, or another of {_FORMS}"
-            )
-        raise ConfigError(f"tracking.uri: {shown!r} is no store that MLflow has; it could be {_FORMS}")
-    if uri.startswith("sqlite"):
-        _check_database(uri)
 
 
 def warm(uri: str) -> None:
@@ -338,21 +316,6 @@ def _leave_to_parent() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_leave_to_parent)
-
-
-def _check_database(uri: str) -> None:
-    file = database_file(uri)
-    if file is None or file.name == ":memory:":
-        raise ConfigError(f"tracking.uri: {uri!r} keeps nothing; give a file: sqlite:///runs/mlflow.db")
-    if file.is_dir():
-        raise ConfigError(f"tracking.uri: {file} is a folder; give a file: sqlite:///{file}/mlflow.db")
-    if file.exists() and not os.access(file, os.W_OK):
-        raise ConfigError(f"tracking.uri: {file} can't be written by this user")
-    nearest = next(folder for folder in file.parents if folder.exists())
-    if not nearest.is_dir():
-        raise ConfigError(f"tracking.uri: {file}: {nearest} is no folder")
-    if not os.access(nearest, os.W_OK | os.X_OK):
-        raise ConfigError(f"tracking.uri: {file}: {nearest} can't be written by this user")
 
 
 def _redacted(values: Mapping[str, str]) -> dict[str, str]:

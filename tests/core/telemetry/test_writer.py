@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 
 from tests.core.telemetry.conftest import Client, Trainer, await_end, point
-from weft.errors import ConfigError, TrackingError
+from weft.errors import TrackingError
 from weft.telemetry import writer
 from weft.telemetry.tracker import DatasetInput, Opening, Row, Status
-from weft.telemetry.writer import MlflowTracker, check_uri
+from weft.telemetry.writer import MlflowTracker
 
 pytestmark = pytest.mark.integration
 
@@ -476,55 +476,6 @@ def test_an_experiments_artifacts_stay_in_their_folder(
     found = reader.get_experiment(reader.get_run(tracker.run_id).info.experiment_id)
     place = Path(found.artifact_location.removeprefix("file://")).resolve()
     assert place.parent == tmp_path / "artifacts"
-
-
-@pytest.mark.parametrize(
-    "uri",
-    [
-        "sqlite:///runs/mlflow.db",
-        "sqlite:////tmp/mlflow.db",
-        "postgresql://host/db",
-        "postgresql+psycopg2://u:p@host/db",
-        "mysql+pymysql://host/db",
-        "mssql+pyodbc://host/db",
-        "http://localhost:5000",
-        "https://host.example/mlflow",
-    ],
-)
-def test_stores_that_can_be(uri: str) -> None:
-    check_uri(uri)
-
-
-@pytest.mark.parametrize(
-    ("uri", "why"),
-    [
-        ("runs/mlruns", "maintenance mode; use sqlite:///runs/mlruns/mlflow.db"),
-        ("file:///tmp/mlruns", "maintenance mode; use sqlite:////tmp/mlruns/mlflow.db"),
-        ("", "maintenance mode"),
-        ("ftp://ann:hush@host", r"'ftp://\[redacted\]@host' is no store"),
-        ("sqlite://", "no store"),
-        ("sqlite:///:memory:", "keeps nothing"),
-    ],
-)
-def test_stores_that_can_not_be(uri: str, why: str) -> None:
-    with pytest.raises(ConfigError, match=why):
-        check_uri(uri)
-
-
-def test_a_database_where_none_can_be(tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
-    with pytest.raises(ConfigError, match="file is no folder"):
-        check_uri(f"sqlite:///{tmp_path}/file/deeper/mlflow.db")
-    with pytest.raises(ConfigError, match="is a folder; give a file"):
-        check_uri(f"sqlite:///{tmp_path}")
-
-
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
-def test_a_database_in_a_folder_that_is_not_ours(tmp_path: Path) -> None:
-    closed = tmp_path / "closed"
-    closed.mkdir(mode=0o500)
-    with pytest.raises(ConfigError, match="can't be written"):
-        check_uri(f"sqlite:///{closed}/new/mlflow.db")
 
 
 def _begun(store: str, experiment: str) -> MlflowTracker:

@@ -1,0 +1,73 @@
+"""Where a run may be recorded, and that nothing is left behind by asking."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from weft import ConfigError
+from weft.destination import check_place, check_uri
+
+
+def test_a_folder_that_is_not_there_yet(tmp_path: Path) -> None:
+    check_place("runs", tmp_path / "a" / "b")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_folders_that_can_not_be(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(ConfigError, match=r"runs: .*: .*file is no folder"):
+        check_place("runs", tmp_path / "file" / "deeper")
+    with pytest.raises(ConfigError, match=r"runs: /proc/no/such: nothing can be written in /proc "):
+        check_place("runs", Path("/proc/no/such"))
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "sqlite:///runs/mlflow.db",
+        "sqlite:////tmp/mlflow.db",
+        "postgresql://host/db",
+        "postgresql+psycopg2://u:p@host/db",
+        "mysql+pymysql://host/db",
+        "mssql+pyodbc://host/db",
+        "http://localhost:5000",
+        "https://host.example/mlflow",
+    ],
+)
+def test_stores_that_can_be(uri: str) -> None:
+    check_uri(uri)
+
+
+@pytest.mark.parametrize(
+    ("uri", "why"),
+    [
+        ("runs/mlruns", "maintenance mode; use sqlite:///runs/mlruns/mlflow.db"),
+        ("file:///tmp/mlruns", "maintenance mode; use sqlite:////tmp/mlruns/mlflow.db"),
+        ("", "maintenance mode"),
+        ("ftp://ann:hush@host", r"'ftp://\[redacted\]@host' is no store"),
+        ("sqlite://", "no store"),
+        ("sqlite:///:memory:", "keeps nothing"),
+    ],
+)
+def test_stores_that_can_not_be(uri: str, why: str) -> None:
+    with pytest.raises(ConfigError, match=why):
+        check_uri(uri)
+
+
+def test_a_database_where_none_can_be(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(ConfigError, match="file is no folder"):
+        check_uri(f"sqlite:///{tmp_path}/file/deeper/mlflow.db")
+    with pytest.raises(ConfigError, match="is a folder; give a file"):
+        check_uri(f"sqlite:///{tmp_path}")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_database_in_a_folder_that_is_not_ours(tmp_path: Path) -> None:
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o500)
+    with pytest.raises(ConfigError, match="nothing can be written"):
+        check_uri(f"sqlite:///{closed}/new/mlflow.db")
