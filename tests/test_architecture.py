@@ -14,7 +14,7 @@ CORE = ROOT / "core" / "weft"
 ORDER = [
     *("errors", "parameters", "callback", "hookspecs", "kinds", "typed", "options", "catalog_cache", "catalog"),
     *("__init__", "settings", "configuration", "hydra_guard", "spelling", "compose"),
-    *("build", "objective", "device", "data", "regularization", "checkpoint", "folder"),
+    *("build", "objective", "randomness", "device", "data", "regularization", "checkpoint", "folder"),
     *(
         "telemetry.__init__",
         "telemetry.redaction",

@@ -102,4 +102,6 @@ def _built(value: Any, catalog: Catalog) -> Any:
     """Return an option's value with each choice in it as a function that builds one."""
     if isinstance(value, Part):
         return partial(build, value, catalog)
-    return [_built(item, catalog) for item in value] if isinstance(value, list) else value
+    if isinstance(value, dict):
+        return {key: _built(item, catalog) for key, item in value.items()}
+    return type(value)(_built(item, catalog) for item in value) if isinstance(value, (list, tuple)) else value

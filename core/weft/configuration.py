@@ -74,6 +74,8 @@ class Configuration:
             if isinstance(part, Part):
                 found.append(part)
                 waiting.extend(part.options.values())
+            elif isinstance(part, Mapping):
+                waiting.extend(part.values())
             elif isinstance(part, (list, tuple)):
                 waiting.extend(part)
         return found
@@ -208,6 +210,12 @@ def _inner(place: str, kind: Type, value: Any, catalog: Catalog) -> Any:
         return part(kind.kind, value, catalog, place)
     if kind.name == "list" and value is not None:
         return [_inner(f"{place}[{index}]", kind.members[0], item, catalog) for index, item in enumerate(value)]
+    if kind.name == "tuple" and value is not None:
+        members = kind.members * len(value) if kind.repeats else kind.members
+        inside = enumerate(zip(members, value, strict=True))
+        return tuple(_inner(f"{place}[{index}]", member, item, catalog) for index, (member, item) in inside)
+    if kind.name == "dict" and value is not None:
+        return {key: _inner(f"{place}[{key}]", kind.members[0], item, catalog) for key, item in value.items()}
     return value
 
 

@@ -85,6 +85,7 @@ class Device:
     def session(self) -> Iterator[None]:
         """Set the process's threads and determinism, and put them back."""
         threads, deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+        warned = torch.is_deterministic_algorithms_warn_only_enabled()
         torch.set_num_threads(self.threads or threads)
         if self._deterministic:
             os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
@@ -93,7 +94,7 @@ class Device:
             yield
         finally:
             torch.set_num_threads(threads)
-            torch.use_deterministic_algorithms(deterministic)
+            torch.use_deterministic_algorithms(deterministic, warn_only=warned)
 
     def check(self, optimizer: Any, name: str) -> None:
         """Refuse a pair that can't work.

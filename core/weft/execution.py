@@ -23,7 +23,8 @@ from weft.configuration import Configuration
 from weft.errors import ConfigError, Interrupted, WeftError
 from weft.folder import Folder
 from weft.keeping import BestWeights, Checkpoints, Interruption
-from weft.state import Run, kept_randomness, seed_everything
+from weft.randomness import derived, kept_randomness, seed_everything
+from weft.state import Run
 from weft.telemetry import provenance
 from weft.telemetry.redaction import redact, redact_override, redact_tree
 from weft.telemetry.store import absolute_uri
@@ -85,7 +86,7 @@ def _execute(
                 if overrides:
                     run.stopping = False  # what stopped it was short of the length that is asked for now
             else:
-                seed_everything(run.configuration.settings.seed + 1)
+                seed_everything(derived(run.configuration.settings.seed, "training"))
             run.listen(BestWeights(), *watching, checkpoints, interruption)
             loop.fit(run)
             interruption.act()

@@ -17,8 +17,9 @@ from weft.data import SPLITS, Data
 from weft.device import Device
 from weft.errors import ConfigError, PluginError, did_you_mean
 from weft.options import check
+from weft.randomness import derived, kept_randomness, seed_everything
 from weft.regularization import Regularizers
-from weft.state import Run, Unscheduled, kept_randomness, seed_everything
+from weft.state import Run, Unscheduled
 from weft.telemetry.observer import Observer
 
 
@@ -41,7 +42,7 @@ def prepare(wanted: Configuration, catalog: Catalog) -> Run:
         data.place(device)
         seed_everything(wanted.settings.seed)
         model = _model(wanted, data, device, catalog)
-        seed_everything(wanted.settings.seed + 1)  # what follows draws the same numbers whatever the model drew
+        seed_everything(derived(wanted.settings.seed, "parts"))  # what follows draws the same numbers whatever the model drew
         loss = _loss(wanted.one("loss"), data, weights, device, catalog)
         _try(model, loss, data, device, wanted)
         regularizers = Regularizers(

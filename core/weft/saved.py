@@ -20,7 +20,8 @@ from weft.catalog import catalog
 from weft.checkpoint import write_atomically
 from weft.errors import ConfigError
 from weft.folder import MODEL
-from weft.state import Run, kept_randomness
+from weft.randomness import kept_randomness
+from weft.state import Run
 
 DESCRIPTION = "model.json"
 WEIGHTS = ("best", "last")

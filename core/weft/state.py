@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
-import random
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
-import numpy as np
-import torch
 from torch import Tensor, nn
 
 from weft.callback import EVENTS, Callback
@@ -18,6 +14,7 @@ from weft.configuration import Configuration
 from weft.data import Data, Pair
 from weft.device import Device
 from weft.objective import Objective
+from weft.randomness import random_state, restore_random_state
 from weft.regularization import Regularizers
 from weft.telemetry.observer import Observer
 
@@ -175,50 +172,3 @@ def _restore_types(optimizer: Any, saved: Mapping[str, Any]) -> None:
         for name, value in values.items() if isinstance(values, Mapping) else ():
             if isinstance(value, Tensor) and loaded[index][name].dtype != value.dtype:
                 loaded[index][name].data = value.to(loaded[index][name].device)
-
-
-def seed_everything(seed: int) -> None:
-    """Seed Python's, NumPy's and torch's generators."""
-    seed %= 2**32  # as many as NumPy takes
-    random.seed(seed)
-    np.random.seed(seed)
-    torch.manual_seed(seed)
-
-
-def random_state(device: torch.device) -> dict[str, Any]:
-    """Return the state of every generator that a part may draw from."""
-    version, internal, gauss = random.getstate()
-    numpy: Any = np.random.get_state(legacy=False)
-    state: dict[str, Any] = {
-        "python": [version, list(internal), gauss],
-        "numpy": {**numpy, "state": {**numpy["state"], "key": torch.from_numpy(numpy["state"]["key"].astype(np.int64))}},
-        "torch": torch.get_rng_state(),
-    }
-    if device.type == "cuda":
-        state["cuda"] = torch.cuda.get_rng_state(device)
-    elif device.type == "mps":
-        state["mps"] = torch.mps.get_rng_state()
-    return state
-
-
-def restore_random_state(state: Mapping[str, Any], device: torch.device) -> None:
-    """Put every generator back."""
-    version, internal, gauss = state["python"]
-    random.setstate((version, tuple(internal), gauss))
-    keys = state["numpy"]["state"]["key"].numpy().astype(np.uint32)
-    np.random.set_state({**state["numpy"], "state": {**state["numpy"]["state"], "key": keys}})
-    torch.set_rng_state(state["torch"])
-    if device.type == "cuda" and "cuda" in state:
-        torch.cuda.set_rng_state(state["cuda"], device)
-    elif device.type == "mps" and "mps" in state:
-        torch.mps.set_rng_state(state["mps"])
-
-
-@contextlib.contextmanager
-def kept_randomness(device: torch.device) -> Iterator[None]:
-    """Put every generator back at the end: what draws inside leaves a notebook's own randomness as it was."""
-    state = random_state(device)
-    try:
-        yield
-    finally:
-        restore_random_state(state, device)

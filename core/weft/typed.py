@@ -207,8 +207,8 @@ def from_annotation(annotation: Any) -> Type:
         return _annotated(arguments[0], arguments[1:])
     if annotation in SCALARS:
         return Type(SCALARS[annotation])
-    if origin is Literal and all(isinstance(value, (str, int, float, bool)) for value in arguments):
-        return Type("literal", values=arguments)
+    if origin is Literal and all(isinstance(value, (str, int, float, bool, types.NoneType)) for value in arguments):
+        return Type("literal", values=tuple(v for v in arguments if v is not None), optional=None in arguments)
     if origin in (Union, types.UnionType):
         return _from_union(arguments)
     if isinstance(origin, type) and issubclass(origin, tuple) and arguments:

@@ -13,7 +13,8 @@ from weft import catalog as catalog_module
 from weft import configuration
 from weft.catalog import catalog
 from weft.experiment import prepare
-from weft.state import Run, seed_everything
+from weft.randomness import derived, seed_everything
+from weft.state import Run
 from weft.telemetry.tracker import MemoryTracker
 
 MakeRun = Callable[..., Run]
@@ -45,7 +46,7 @@ def make_run(toys: None) -> MakeRun:
         run.observer.tracker = MemoryTracker()
         run.callbacks = {str(index): callback for index, callback in enumerate(callbacks)}
         run.listen()
-        seed_everything(run.configuration.settings.seed + 1)
+        seed_everything(derived(run.configuration.settings.seed, "training"))
         return run
 
     return make

@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from weft import ConfigError, PluginError, configuration, settings
+from weft.build import build
 from weft.catalog import catalog
 from weft.compose import own_folder
 
@@ -28,6 +29,18 @@ class TestReading:
         )
         assert configuration.read(whole.tree(), catalog()) == whole
         assert configuration.read(yaml.safe_load(yaml.safe_dump(whole.tree())), catalog()) == whole
+
+    def test_choices_inside_of_other_types_are_built(self) -> None:
+        steep = {"name": "bent", "slope": 0.7}
+        whole = read(
+            model={"name": "branches", "pair": ["bent", steep], "row": [steep], "each": [steep], "named": {"x": steep}}
+        )
+        assert configuration.read(whole.tree(), catalog()) == whole
+        assert len(whole.every_part()) == 3 + 5
+        model = build(whole.one("model"), catalog(), inputs=(4,), outputs=3)
+        assert [branch[1].options["slope"] for branch in model.branches] == [0.1, 0.7, 0.7, 0.7, 0.7]
+        with pytest.raises(ConfigError, match=r"model.pair\[1\].slope: 5 is out of range"):
+            read(model={"name": "branches", "pair": ["bent", {"name": "bent", "slope": 5}]})
 
     def test_params_are_flat(self) -> None:
         flat = read(regularizer={"a": "shrink", "b": "shrink"}, model={"name": "net", "activation": "bent"}).params()
@@ -50,8 +63,8 @@ class TestReading:
         ("values", "message"),
         [
             ({"epoch": 3}, "epoch: no such key (did you mean 'epochs'?)"),
-            ({"model": None}, "model: a run needs one; choose among net"),
-            ({"model": {"width": 3}}, "model: {width: 3} is not a choice; there are net"),
+            ({"model": None}, "model: a run needs one; choose among branches, net"),
+            ({"model": {"width": 3}}, "model: {width: 3} is not a choice; there are branches, net"),
             ({"model": {"name": "net", "width": "x"}}, "model.width: 'x' is not a whole number (model net of this process"),
             (
                 {"model": {"name": "net", "activation": {"name": "bent", "slope": 2}}},

@@ -8,7 +8,8 @@ import torch
 from tests.core.conftest import MakeRun
 from weft import Callback, loop
 from weft.errors import NonFiniteError
-from weft.state import Run, seed_everything
+from weft.randomness import seed_everything
+from weft.state import Run
 
 
 class Diary(Callback):

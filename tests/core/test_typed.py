@@ -24,6 +24,7 @@ from weft.typed import Refusal, Type, Untypable, from_annotation, from_default
         (int | str | None, "int | str | null"),
         (Literal["a", "b"], "a | b"),
         (Literal["a"] | None, "a | null"),
+        (Literal["a", None], "a | null"),
         (list[int], "list[int]"),
         (Sequence[float], "list[float]"),
         (Iterable[int], "list[int]"),

@@ -53,6 +53,29 @@ class Net(nn.Sequential):
         super().__init__(*layers)
 
 
+Bend = Annotated[Callable[[], nn.Module], Choice("activation")]
+
+
+class Branches(nn.Module):
+    """One linear layer for each of several activations, given in every form that holds more than one."""
+
+    def __init__(
+        self,
+        inputs: tuple[int, ...],
+        outputs: int,
+        pair: tuple[Bend, Bend] = ("bent", "bent"),  # type: ignore[assignment]
+        row: tuple[Bend, ...] = (),
+        each: list[Bend] = [],  # noqa: B006
+        named: dict[str, Bend] = {},  # noqa: B006
+    ):
+        super().__init__()
+        bends = [bend() for bend in (*pair, *row, *each, *named.values())]
+        self.branches = nn.ModuleList(nn.Sequential(nn.Linear(inputs[0], outputs), bend) for bend in bends)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return torch.stack([branch(inputs) for branch in self.branches]).sum(0)
+
+
 def bent(input: Tensor, slope: Annotated[float, Range(0, 1)] = 0.1) -> Tensor:
     """A leaky ReLU."""
     return torch.where(input > 0, input, slope * input)
@@ -75,6 +98,7 @@ TOYS = [
     ("dataset", Blobs, None),
     ("task", Sorting, None),
     ("model", Net, None),
+    ("model", Branches, None),
     ("activation", bent, None),
     ("metric", hits, None),
     ("regularizer", shrink, None),

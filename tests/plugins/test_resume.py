@@ -15,7 +15,8 @@ from weft.catalog import catalog
 from weft.compose import configured
 from weft.experiment import prepare
 from weft.keeping import BestWeights
-from weft.state import Run, seed_everything
+from weft.randomness import seed_everything
+from weft.state import Run
 
 
 def cases() -> list[list[str]]:

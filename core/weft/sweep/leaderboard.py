@@ -24,16 +24,19 @@ class Entry:
     score: float | None
     scores: dict[str, float]
     error: str | None
+    maximize: bool = False
+
+    @property
+    def loss(self) -> float:
+        """The score, turned so that less is better."""
+        return 0.0 if self.score is None else -self.score if self.maximize else self.score
 
 
 def entries(sweep: Path) -> list[Entry]:
-    """Return the jobs of a sweep, best first; those without a score last."""
-    found, maximize = [], False
-    for folder in runs(sweep):
-        record = folder.record()
-        maximize = record.get("maximize", maximize)
-        found.append(_entry(folder, record))
-    return sorted(found, key=lambda entry: (entry.score is None, (entry.score or 0.0) * (-1 if maximize else 1)))
+    """Return the jobs of a sweep, best first; those without a score last. Where they went by several objectives, those of one
+    stand together."""
+    found = [_entry(folder, folder.record()) for folder in runs(sweep)]
+    return sorted(found, key=lambda entry: (entry.score is None, entry.objective, entry.loss))
 
 
 def _entry(folder: Folder, record: dict[str, object]) -> Entry:
@@ -49,6 +52,7 @@ def _entry(folder: Folder, record: dict[str, object]) -> Entry:
         score=score if isinstance(score, float) and not math.isnan(score) and record.get("status") == "FINISHED" else None,
         scores=scores if isinstance(scores, dict) else {},
         error=str(record["error"]) if record.get("error") else None,
+        maximize=bool(record.get("maximize")),
     )
 
 

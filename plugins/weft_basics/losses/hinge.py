@@ -34,6 +34,7 @@ class Hinge(nn.Module):
     """
 
     tasks = ("classification",)
+    power = 1
     class_weights: Tensor | None
 
     def __init__(self, class_weights: Tensor | None = None, margin: Margin = 1.0):
@@ -42,22 +43,13 @@ class Hinge(nn.Module):
         self.register_buffer("class_weights", class_weights, persistent=False)
 
     def forward(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        return hinge(outputs, targets, self.margin, 1, self.class_weights)
+        return hinge(outputs, targets, self.margin, self.power, self.class_weights)
 
 
-class SquaredHinge(nn.Module):
+class SquaredHinge(Hinge):
     """Hinge loss with what each score lacks squared: smooth, and harder on large violations.
 
     Outputs (N, C), targets (N,). The mean over samples of w[t] / C · sum over i ≠ t of max(0, margin - y[t] + y[i])².
     """
 
-    tasks = ("classification",)
-    class_weights: Tensor | None
-
-    def __init__(self, class_weights: Tensor | None = None, margin: Margin = 1.0):
-        super().__init__()
-        self.margin = margin
-        self.register_buffer("class_weights", class_weights, persistent=False)
-
-    def forward(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        return hinge(outputs, targets, self.margin, 2, self.class_weights)
+    power = 2

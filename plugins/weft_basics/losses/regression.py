@@ -1,5 +1,4 @@
-"""Losses of regression: means over all N x K numbers. All raise ValueError where outputs and targets differ in shape, which
-torch would broadcast: (N, 1) against (N,) gives N x N differences."""
+"""Losses of regression: means over all N x K numbers. All raise ValueError where outputs and targets differ in shape."""
 
 from __future__ import annotations
 
@@ -9,17 +8,18 @@ from torch import Tensor
 from torch.nn import functional
 
 from weft import Range
+from weft_basics.shapes import check_shapes
 
 
 def mse(outputs: Tensor, targets: Tensor) -> Tensor:
     """Mean of squared errors, (y - t)²."""
-    _same_shape(outputs, targets)
+    check_shapes(outputs, targets)
     return functional.mse_loss(outputs, targets)
 
 
 def mae(outputs: Tensor, targets: Tensor) -> Tensor:
     """Mean of absolute errors, |y - t|."""
-    _same_shape(outputs, targets)
+    check_shapes(outputs, targets)
     return functional.l1_loss(outputs, targets)
 
 
@@ -29,7 +29,7 @@ def huber(
     delta: Annotated[float, Range(1e-4, 1e4, log=True), "error where the square ends, in the targets' unit"] = 1.0,
 ) -> Tensor:
     """Squares for errors up to delta, straight lines beyond: (y - t)² / 2, or delta · (|y - t| - delta / 2) (Huber 1964)."""
-    _same_shape(outputs, targets)
+    check_shapes(outputs, targets)
     return functional.huber_loss(outputs, targets, delta=delta)
 
 
@@ -39,14 +39,9 @@ def smooth_l1(
     beta: Annotated[float, Range(1e-4, 1e4, log=True), "error where the square ends, in the targets' unit"] = 1.0,
 ) -> Tensor:
     """The Huber loss divided by beta: (y - t)² / (2 beta), or |y - t| - beta / 2, of slope 1 beyond (Girshick 2015)."""
-    _same_shape(outputs, targets)
+    check_shapes(outputs, targets)
     return functional.smooth_l1_loss(outputs, targets, beta=beta)
 
 
 for _loss in (mse, mae, huber, smooth_l1):
     _loss.tasks = ("regression",)  # type: ignore[attr-defined]
-
-
-def _same_shape(outputs: Tensor, targets: Tensor) -> None:
-    if outputs.shape != targets.shape:
-        raise ValueError(f"outputs of shape {list(outputs.shape)} can't be held against targets of shape {list(targets.shape)}")

@@ -6,7 +6,8 @@ import math
 
 from torch import Tensor
 
-from weft_basics.metrics.fitting import check_shapes, check_task
+from weft_basics.metrics.fitting import check_task
+from weft_basics.shapes import check_shapes
 
 
 class Errors:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from weft_basics.metrics.fitting import check_shapes, check_task
+from weft_basics.metrics.fitting import check_task
+from weft_basics.shapes import check_shapes
 
 
 class R2:
