@@ -24,6 +24,7 @@ ORDER = [
         "telemetry.series",
         "telemetry.store",
         "telemetry.serving",
+        "telemetry.fast_store",
         "telemetry.mlflow",
     ),
     *(
@@ -47,7 +48,8 @@ LAZY = {("__init__", "api"), ("__init__", "state")}
 """Names that `import weft` offers without importing what they need."""
 
 ROOMS = {
-    "mlflow": {"telemetry.store", "telemetry.mlflow"},
+    "mlflow": {"telemetry.store", "telemetry.fast_store", "telemetry.mlflow"},
+    "sqlalchemy": {"telemetry.fast_store"},
     "pluggy": {"hookspecs", "catalog"},
     "hydra": {"compose", "spelling", "hydra_guard", "completion", "sweep.job", "sweep.multirun", "cli"},
     "omegaconf": {"compose", "hydra_guard", "sweep.job", "sweep.multirun", "cli"},

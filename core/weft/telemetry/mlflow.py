@@ -25,7 +25,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import lru_cache, partial
+from functools import cached_property, lru_cache, partial
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, TextIO, TypeVar
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 _METRICS = 1000  # in one request; so are the next four, by MLflow's validation
+_POINTS = 10_000  # in one transaction
 _PARAMS = 100
 _KEY_LENGTH = 250
 _PARAM_LENGTH = 6000
@@ -50,6 +51,7 @@ _ATTEMPTS = 5
 _T = TypeVar("_T")
 _Point = tuple[str, float, int, int]
 _Reply = Callable[[Mapping[str, object]], None]
+_Write = Callable[[str, Sequence[_Point]], None]
 
 
 @lru_cache(maxsize=100_000)
@@ -100,6 +102,23 @@ class _Store:
             self._client = opened(self.uri)
         return self._client
 
+    @cached_property
+    def points(self) -> tuple[int, _Write]:
+        """How many points are written at once, and what writes them."""
+        client = self.client
+        from mlflow.entities import Metric
+
+        from weft.telemetry.fast_store import DIALECTS, FastStore
+
+        if self.uri.startswith(DIALECTS):
+            return _POINTS, FastStore(self.uri, "mlruns").log_points  # type: ignore[no-untyped-call]
+
+        def request(run_id: str, points: Sequence[_Point]) -> None:
+            metrics = [Metric(key, value, at, step) for key, value, step, at in points]
+            client.log_batch(run_id, metrics=metrics, synchronous=True)
+
+        return _METRICS, request
+
     def experiment(self, name: str, artifact_root: str | None) -> str:
         """Return the id of an experiment; make it where there is none.
 
@@ -142,6 +161,7 @@ class _Recorded:
         self.refused: list[str] = []
         self._refusals = 0
         self._client = store.client
+        self._most, self._log_points = store.points
         self._is_server = store.is_server
         self._points: list[_Point] = []
         self._reached = True
@@ -150,7 +170,7 @@ class _Recorded:
     def add(self, points: Iterator[_Point]) -> None:
         """Take points; write those that fill a request."""
         self._points.extend(points)
-        while len(self._points) >= _METRICS and self._reached:
+        while len(self._points) >= self._most and self._reached:
             self._write()
 
     def flush(self) -> None:
@@ -214,7 +234,7 @@ class _Recorded:
 
     def _write(self) -> None:
         """Write as many points as fit a request, or keep them when the store is out of reach."""
-        points, self._points = self._points[:_METRICS], self._points[_METRICS:]
+        points, self._points = self._points[: self._most], self._points[self._most :]
         left = self._store(points)
         self._points = [*left, *self._points]
         self._reached = not left
@@ -227,11 +247,10 @@ class _Recorded:
     def _store(self, points: list[_Point]) -> list[_Point]:
         """Write points in one request; return those that are still to be written. MLflow refuses all of it for one bad
         point: halve, until that one is alone."""
-        from mlflow.entities import Metric
-
-        metrics = [Metric(_key(key), value, at, step) for key, value, step, at in points]
         try:
-            _patiently(partial(self._client.log_batch, self.run_id, metrics=metrics, synchronous=True))
+            _patiently(
+                partial(self._log_points, self.run_id, [(_key(key), value, step, at) for key, value, step, at in points])
+            )
         except Exception as error:
             if self._is_out_of_reach(error):
                 return points

@@ -6,7 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -173,12 +173,12 @@ def test_points_wait_for_a_store_that_is_out_of_reach(client: Client) -> None:
     stored: list[float] = []
     reachable = False
 
-    def log_batch(_: str, metrics: list[Any], synchronous: bool) -> None:
+    def write(_: str, points: Sequence[tuple[str, float, int, int]]) -> None:
         if not reachable:
             raise MlflowException("connection refused")
-        stored.extend(metric.value for metric in metrics)
+        stored.extend(value for _, value, _, _ in points)
 
-    recorded = mlflow._Recorded(_fake_store(log_batch), "run")
+    recorded = mlflow._Recorded(_fake_store(write), "run")
     for start in range(0, 3000, 500):
         recorded.add(iter([("x", float(step), step, 0) for step in range(start, start + 500)]))
     recorded.flush()
@@ -191,10 +191,10 @@ def test_points_wait_for_a_store_that_is_out_of_reach(client: Client) -> None:
 def test_what_a_store_out_of_reach_never_took_is_counted(client: Client) -> None:
     from mlflow.exceptions import MlflowException
 
-    def log_batch(_: str, metrics: Any = (), tags: Any = (), synchronous: bool = False) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
         raise MlflowException("connection refused")
 
-    recorded = mlflow._Recorded(_fake_store(log_batch), "run")
+    recorded = mlflow._Recorded(_fake_store(refuse), "run")
     recorded.add(iter([("x", float(step), step, 0) for step in range(1500)]))
     assert recorded.end("FINISHED", 0) == ["1500 points, from x on: out of reach", "tags: connection refused"]
 
@@ -216,8 +216,9 @@ def test_a_locked_database_is_asked_again(client: Client, monkeypatch: pytest.Mo
     assert pauses == [1, 2]
 
 
-def _fake_store(log_batch: Callable[..., None]) -> Any:
-    return SimpleNamespace(client=SimpleNamespace(log_batch=log_batch, set_terminated=lambda *_: None), is_server=True)
+def _fake_store(write: Callable[..., None]) -> Any:
+    client = SimpleNamespace(log_batch=write, set_terminated=lambda *_: None)
+    return SimpleNamespace(client=client, is_server=True, points=(1000, write))
 
 
 def _free_port(port: int = 0) -> int:
