@@ -78,4 +78,6 @@ def _check_database(uri: str) -> None:
         raise ConfigError(f"tracking.uri: {file} is a folder; give a file: sqlite:///{file}/mlflow.db")
     if file.exists() and not os.access(file, os.W_OK):
         raise ConfigError(f"tracking.uri: {file} can't be written by this user")
+    if file.exists():
+        store.check_file(file)
     check_place("tracking.uri", file.parent)

@@ -9,6 +9,7 @@ import pytest
 
 from weft import ConfigError
 from weft.destination import check_place, check_uri
+from weft.telemetry.store import check_run, page
 
 
 def test_a_folder_that_is_not_there_yet(tmp_path: Path) -> None:
@@ -63,6 +64,16 @@ def test_a_database_where_none_can_be(tmp_path: Path) -> None:
         check_uri(f"sqlite:///{tmp_path}/file/deeper/mlflow.db")
     with pytest.raises(ConfigError, match="is a folder; give a file"):
         check_uri(f"sqlite:///{tmp_path}")
+
+
+def test_a_file_that_is_no_database(tmp_path: Path) -> None:
+    (tmp_path / "notes.db").write_text("hello")
+    (tmp_path / "empty.db").touch()
+    check_uri(f"sqlite:///{tmp_path}/empty.db")
+    for read in (check_uri, lambda uri: page(uri, "weft"), lambda uri: check_run("x", uri)):
+        with pytest.raises(ConfigError, match="notes.db is no SQLite database"):
+            read(f"sqlite:///{tmp_path}/notes.db")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["empty.db", "notes.db"]
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")

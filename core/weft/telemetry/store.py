@@ -27,6 +27,8 @@ SETTINGS = {
     "GIT_PYTHON_REFRESH": "quiet",
 }
 
+_SQLITE = b"SQLite format 3\0"
+
 
 def absolute_uri(uri: str) -> str:
     """Return the URI with the path of an SQLite file made absolute: another process has another current directory."""
@@ -100,7 +102,20 @@ def existing(uri: str) -> MlflowClient:
     database = database_file(uri)
     if database is not None and not database.exists():
         raise ConfigError(f"{shown(uri)}: there is no such file")
+    if database is not None:
+        check_file(database)
     return opened(absolute_uri(uri))
+
+
+def check_file(database: Path) -> None:
+    """Check that a file is SQLite's, or still empty.
+
+    Raises:
+        ConfigError: it isn't.
+    """
+    with database.open("rb") as file:
+        if file.read(len(_SQLITE)) not in (_SQLITE, b""):
+            raise ConfigError(f"tracking.uri: {database} is no SQLite database")
 
 
 def opened(uri: str) -> MlflowClient:
