@@ -63,6 +63,7 @@ def resumed(folder: str | Path, overrides: Sequence[str], watching: Callable[[Ru
     """Do what `resume` does; every end is a result."""
     there = Folder(Path(folder))
     tree = there.read_config()
+    planned = compose.checked(tree).settings.epochs
     for override in overrides:
         name, _, value = override.partition("=")
         if name != "epochs":
@@ -70,20 +71,22 @@ def resumed(folder: str | Path, overrides: Sequence[str], watching: Callable[[Ru
         tree[name] = value
     wanted = compose.checked(tree)
     if overrides:
-        _check_longer(wanted, there)
+        _check_longer(wanted, there, planned)
     elif there.record().get("status") == "FINISHED":
         raise ConfigError(f"{folder}: is finished; epochs=N makes it longer")
     destination.check_uri(wanted.settings.store)
     return start(wanted, there, overrides, watching, resume=True)
 
 
-def _check_longer(wanted: Configuration, folder: Folder) -> None:
+def _check_longer(wanted: Configuration, folder: Folder, planned: int) -> None:
     """Refuse to lengthen what would not be the run that it would have been from the start."""
     done = int(folder.record().get("epoch", 0))
     if wanted.settings.steps is not None:
         raise ConfigError(f"epochs: this run ends by steps={wanted.settings.steps}")
     if wanted.settings.epochs <= done:
         raise ConfigError(f"epochs: {wanted.settings.epochs} is no more than the {done} that are done")
+    if wanted.settings.epochs < planned:
+        raise ConfigError(f"epochs: {wanted.settings.epochs} is less than the {planned} that the run is to have")
     for part in wanted.parts["scheduler"]:
         if "total_steps" in part.component.supplied:
             raise ConfigError(f"epochs: {part} follows from the run's length, and has come to its end; start a new run")

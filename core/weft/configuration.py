@@ -230,6 +230,8 @@ def _settings(tree: Mapping[str, Any]) -> Settings:
     found = Settings(**options.check(top, values, "", "weft"), **groups)
     if not _DEVICES.fullmatch(found.device):
         raise ConfigError(f"device: {found.device!r} is none of auto, cpu, cuda, cuda:N, mps")
+    if not found.tracking.experiment.strip():
+        raise ConfigError("tracking.experiment: '' is no name; MLflow keeps every run in an experiment, by default weft")
     if found.accumulate > found.batch_size:
         raise ConfigError(f"accumulate: {found.accumulate} pieces of a batch of {found.batch_size} are not to be had")
     return found

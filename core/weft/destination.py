@@ -26,10 +26,10 @@ def check(settings: Settings, folder: Folder) -> None:
     """
     if settings.sweep.name:
         raise ConfigError("sweep.name: belongs to a sweep (weft run -m); give a run a name or tags")
-    if folder.record():
-        raise ConfigError(f"hydra.run.dir: {folder.path} holds a run already")
     check_place("runs", Path(settings.runs))
     check_place("hydra.run.dir", folder.path)
+    if folder.record():
+        raise ConfigError(f"hydra.run.dir: {folder.path} holds a run already")
     check_uri(settings.store)
     if settings.tracking.run_id:
         store.check_run(settings.tracking.run_id, settings.store)

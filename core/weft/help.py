@@ -14,7 +14,7 @@ from weft.listing import options, title
 
 _EXAMPLES = """\
   weft run model=cnn optimizer=sgd optimizer.lr=0.1        parts, and their options
-  weft run regularizer=[dropout,l2] regularizer.l2.weight=1e-3
+  weft run 'regularizer=[dropout,l2]' regularizer.l2.weight=1e-3
   weft run model=mlp model.activation=tanh dataset=diabetes
   weft run -m model=mlp,cnn optimizer=sgd,adamw seed=0,1,2 a sweep over all combinations
   weft run -m hydra/launcher=joblib model=mlp,cnn          its jobs side by side

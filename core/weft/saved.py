@@ -68,7 +68,11 @@ def located(run: str | Path, uri: str) -> Iterator[Path]:
     from weft.telemetry.store import download
 
     with tempfile.TemporaryDirectory(prefix="weft-") as scratch:
-        yield download(str(run), uri, MODEL, Path(scratch))
+        try:
+            found = download(str(run), uri, MODEL, Path(scratch))
+        except ConfigError as error:
+            raise ConfigError(f"{str(run)!r} is no run's folder; as the id of a run: {error}") from None
+        yield found
 
 
 def read(folder: Path, weights: str = "best") -> nn.Module:

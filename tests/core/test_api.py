@@ -232,6 +232,11 @@ def test_a_run_goes_on_from_any_folder_and_only_once_at_a_time(here: Path, monke
         api.resume(result.folder, "epochs=2")
     with FileLock(result.folder / ".lock"), pytest.raises(weft.ConfigError, match="this run is under way"):
         api.resume(result.folder, "epochs=3")
+    config = Folder(result.folder).read_config()
+    Folder(result.folder).write_config({**config, "epochs": 9})
+    with pytest.raises(weft.ConfigError, match="epochs: 3 is less than the 9 that the run is to have"):
+        api.resume(result.folder, "epochs=3")
+    Folder(result.folder).write_config(config)
     elsewhere = here / "elsewhere"
     elsewhere.mkdir()
     monkeypatch.chdir(elsewhere)

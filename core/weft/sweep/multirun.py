@@ -42,9 +42,9 @@ def run(hydra: Hydra, overrides: Sequence[str], console: Console) -> int:
         if wanted.settings.tracking.run_id:
             raise ConfigError(f"tracking.run_id: {wanted.settings.tracking.run_id} is one run, and a sweep makes many")
     folder = Path(str(OmegaConf.select(config, "hydra.sweep.dir")))
+    destination.check_place("hydra.sweep.dir", folder)
     if folder.exists() and any(folder.iterdir()):
         raise ConfigError(f"sweep.name: {folder} is there already, and would be overwritten; choose another name")
-    destination.check_place("hydra.sweep.dir", folder)
     hydra_guard.check_logging(config.hydra)
     console.print(f"{len(jobs) or 'a number of'} jobs, in {folder}", highlight=False, soft_wrap=True)
     hydra.multirun(compose.CONFIG, job, [*given, "hydra.mode=MULTIRUN"])
