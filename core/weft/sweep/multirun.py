@@ -36,9 +36,10 @@ def run(hydra: Hydra, overrides: Sequence[str], console: Console) -> int:
     if compose.compose(hydra, overrides, RunMode.MULTIRUN).sweep.name is None:
         given.append(f"sweep.name={datetime.now():%Y-%m-%d_%H-%M-%S-%f}")
     config, jobs = compose.check_jobs(hydra, given)
+    for runs, uri in dict.fromkeys((wanted.settings.runs, wanted.settings.store) for wanted in jobs):
+        destination.check_place("runs", Path(runs))
+        destination.check_uri(uri)
     for wanted in jobs:
-        destination.check_place("runs", Path(wanted.settings.runs))
-        destination.check_uri(wanted.settings.store)
         if wanted.settings.tracking.run_id:
             raise ConfigError(f"tracking.run_id: {wanted.settings.tracking.run_id} is one run, and a sweep makes many")
     folder = Path(str(OmegaConf.select(config, "hydra.sweep.dir")))

@@ -19,7 +19,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
 from mlflow.store.tracking.dbmodels.models import SqlLatestMetric, SqlMetric
 from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
-from mlflow.utils.validation import _validate_length_limit, _validate_metric_name
+from mlflow.utils.validation import MAX_ENTITY_KEY_LENGTH, _validate_length_limit, _validate_metric_name
 from sqlalchemy.dialects import postgresql, sqlite
 
 DIALECTS = ("sqlite", "postgresql")
@@ -82,7 +82,7 @@ def _row(run_id: str, key: str, value: float, step: int, timestamp: int) -> dict
 @lru_cache(maxsize=100_000)
 def _check_key(key: str) -> None:
     _validate_metric_name(key, "key")
-    _validate_length_limit("Metric name", 250, key)
+    _validate_length_limit("Metric name", MAX_ENTITY_KEY_LENGTH, key)
 
 
 def _refusal(message: str) -> MlflowException:

@@ -93,14 +93,11 @@ class _Store:
     def __init__(self, uri: str):
         self.uri = uri
         self.is_server = database_file(uri) is None and uri.startswith("http")
-        self._client: MlflowClient | None = None
         self._experiments: dict[str, str] = {}
 
-    @property
+    @cached_property
     def client(self) -> MlflowClient:
-        if self._client is None:
-            self._client = opened(self.uri)
-        return self._client
+        return opened(self.uri)
 
     @cached_property
     def points(self) -> tuple[int, _Write]:

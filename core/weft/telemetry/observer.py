@@ -196,10 +196,10 @@ def _mean(terms: Sequence[Any]) -> Any:
 
 
 def _transferred(tensors: Sequence[Tensor]) -> list[NDArray[np.floating]]:
-    """Return the values of tensors. Each type of number is one transfer, and there is mostly one."""
-    places: dict[torch.dtype, list[int]] = {}
+    """Return the values of tensors. Each type of number on each device is one transfer, and there is mostly one."""
+    places: dict[tuple[torch.device, torch.dtype], list[int]] = {}
     for place, tensor in enumerate(tensors):
-        places.setdefault(tensor.dtype, []).append(place)
+        places.setdefault((tensor.device, tensor.dtype), []).append(place)
     found: dict[int, NDArray[np.floating]] = {}
     for chosen in places.values():
         together, start = torch.cat([tensors[place].reshape(-1) for place in chosen]).cpu().numpy(), 0
