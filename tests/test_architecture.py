@@ -25,10 +25,19 @@ ORDER = [
         "telemetry.store",
         "telemetry.serving",
         "telemetry.fast_store",
-        "telemetry.mlflow",
+        "telemetry.names",
+        "telemetry.delivery",
+        "telemetry.lease",
+        "telemetry.journal",
+        "telemetry.progress",
+        "telemetry.spool",
+        "telemetry.shipper",
+        "telemetry.shipping",
+        "telemetry.recording",
+        "telemetry.verification",
+        "telemetry.syncing",
     ),
     *(
-        "telemetry.writer",
         "destination",
         "telemetry.observer",
         "state",
@@ -48,7 +57,7 @@ LAZY = {("__init__", "api"), ("__init__", "state")}
 """Names that `import weft` offers without importing what they need."""
 
 ROOMS = {
-    "mlflow": {"telemetry.store", "telemetry.fast_store", "telemetry.mlflow"},
+    "mlflow": {"telemetry.store", "telemetry.fast_store", "telemetry.delivery"},
     "sqlalchemy": {"telemetry.fast_store"},
     "pluggy": {"hookspecs", "catalog"},
     "hydra": {"compose", "spelling", "hydra_guard", "completion", "sweep.job", "sweep.multirun", "cli"},

@@ -18,7 +18,7 @@ from weft.experiment import prepare
 from weft.folder import Folder
 from weft.settings import Settings
 from weft.state import Run
-from weft.telemetry import writer
+from weft.telemetry.recording import JournalTracker
 from weft.telemetry.tracker import Tracker
 
 Result = Outcome
@@ -100,14 +100,15 @@ def start(
     resume: bool = False,
 ) -> Result:
     """Prepare a checked configuration and execute it in its folder."""
-    tracker = track(wanted.settings)
+    tracker = tracker_of(wanted.settings, folder)
     prepared = prepare(wanted, catalog())
     return execute(prepared, folder, tracker, overrides, watching(prepared), resume)
 
 
-def track(settings: Settings) -> Tracker:
-    """Return the tracker that a run with these settings reports to."""
-    return writer.MlflowTracker(settings.store, Path(settings.runs).absolute() / "artifacts")
+def tracker_of(settings: Settings, folder: Folder) -> Tracker:
+    """Return the tracker that a run in this folder reports to."""
+    artifacts = Path(settings.runs).absolute() / "artifacts"
+    return JournalTracker(folder.path, settings.store, artifacts, settings.telemetry.strict, settings.telemetry.wait)
 
 
 def load(run: str | Path, uri: str | None = None, weights: str = "best") -> nn.Module:

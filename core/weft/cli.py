@@ -116,13 +116,13 @@ def _run_once(hydra: Hydra, config: DictConfig, overrides: list[str]) -> int:
 
     from weft import compose, destination, hydra_guard
     from weft.folder import Folder
-    from weft.telemetry import writer
+    from weft.telemetry import shipping
 
     wanted = compose.read(config, overrides)
     there = Folder(Path(str(OmegaConf.select(config, "hydra.run.dir"))))
     destination.check(wanted.settings, there)
     hydra_guard.check_logging(config.hydra)
-    writer.warm(wanted.settings.store)  # its imports run beside torch's
+    shipping.warm()  # its imports run beside torch's
 
     from weft import api
     from weft.catalog import catalog
@@ -132,12 +132,11 @@ def _run_once(hydra: Hydra, config: DictConfig, overrides: list[str]) -> int:
 
     console = _console()
     prepared = prepare(wanted, catalog())
-    tracker = api.track(wanted.settings)
     watch = watcher(console)
 
     def task(_: DictConfig) -> Result:
         folder = Folder(Path(HydraConfig.get().runtime.output_dir))
-        return execute(prepared, folder, tracker, overrides, [watch])
+        return execute(prepared, folder, api.tracker_of(wanted.settings, folder), overrides, [watch])
 
     config.hydra.mode = RunMode.RUN
     done = run_job(
@@ -160,7 +159,9 @@ def _conclude(console: Console, result: Result) -> int:
     if result.status is Status.FINISHED:
         for name, score in result.scores.items():
             console.print(f"  {name:<20} {score:.4f}", highlight=False)
-        console.print(f"run {result.run_id}, in {escape(_relative(result.folder))}", highlight=False, soft_wrap=True)
+        known = result.tracker.known_id
+        there = f"run {known}, in" if known else "on its way to MLflow (weft sync waits for it), from"
+        console.print(f"{there} {escape(_relative(result.folder))}", highlight=False, soft_wrap=True)
         return 0
     if result.status is Status.KILLED:
         console.print(f"stopped; go on with it: weft resume {escape(_relative(result.folder))}", soft_wrap=True)
@@ -169,7 +170,7 @@ def _conclude(console: Console, result: Result) -> int:
     if result.status is Status.KILLED:
         return 130
     if result.error is not None:
-        console.print(f"run {result.run_id or '?'} failed, in {escape(_relative(result.folder))}:", soft_wrap=True)
+        console.print(f"failed, in {escape(_relative(result.folder))}:", soft_wrap=True)
         raise result.error  # not a user's mistake: the whole traceback
     return 1
 
@@ -224,6 +225,87 @@ def ui(uri: str | None, port: int, experiment: str) -> None:
     except ConfigError:
         page = ""  # no run yet: the page's own start will do
     serving.serve(place, "127.0.0.1", port, ready=lambda url: click.echo(f"MLflow: {url}/{page}  (Ctrl-C ends it)"))
+
+
+_FOLDERS = click.argument("folders", nargs=-1, type=click.Path(exists=True, file_okay=False, path_type=Path))
+_STORE = click.option("--uri", help="Store or server of MLflow. Default: the one each run was recorded for.")
+
+
+@commands.command()
+@_FOLDERS
+@_STORE
+@click.option("--prune", is_flag=True, help="Remove the journals of runs that are in the store whole, after comparing.")
+def sync(folders: tuple[Path, ...], uri: str | None, prune: bool) -> int:
+    """Ship what is left in journals to MLflow, and wait for it.
+
+    FOLDERS are runs or hold runs; by default `runs`. With --uri it is shipped to that store, also if it is in another already.
+    """
+    from weft.telemetry import syncing, verification
+
+    console = _console()
+    found = _with_journals(folders, uri)
+    with console.status("shipping") as status:
+        result = syncing.sync(found, uri, lambda done, of: status.update(f"shipping: {done} of {of} journals"))
+    console.print(f"{result.shipped} journals shipped, {result.before} were in the store before", highlight=False)
+    if result.under_way:
+        console.print(f"{result.under_way} are of runs that are under way: theirs is shipped as it comes", highlight=False)
+    for problem in result.problems:
+        console.print(problem, highlight=False, markup=False, soft_wrap=True)
+    if prune:
+        removed = sum(syncing.prune(folder, uri or verification.home_of(folder)) for folder in found)
+        console.print(f"journals of {removed} runs removed, {len(found) - removed} kept", highlight=False)
+    return 1 if result.problems else 0
+
+
+@commands.command()
+@_FOLDERS
+@_STORE
+def verify(folders: tuple[Path, ...], uri: str | None) -> int:
+    """Compare journals with MLflow, row by row.
+
+    FOLDERS are runs or hold runs; by default `runs`. Exit code 0 when all of it is there, once.
+    """
+    from rich.markup import escape
+    from rich.table import Table
+
+    from weft.errors import JournalError
+    from weft.telemetry import verification
+
+    table = Table("run", "points", "missing", "doubled", "refused", "", box=None)
+    wrong = 0
+    found = _with_journals(folders, uri)
+    for folder in found:
+        try:
+            finding = verification.verify(folder, uri or verification.home_of(folder))
+        except JournalError as error:
+            finding = verification.Finding(folder, problems=[str(error)])
+        wrong += not finding.is_right
+        counts = (finding.points, finding.missing, finding.doubled, len(finding.refused))
+        notes = ["under way"] * finding.under_way + finding.problems + [f"refused {item}" for item in finding.refused]
+        table.add_row(_relative(folder), *map(str, counts), escape("\n".join(notes)))
+    console = _console()
+    console.print(table)
+    console.print(f"{len(found) - wrong} of {len(found)} runs are in MLflow whole, and once", highlight=False)
+    return 1 if wrong else 0
+
+
+def _with_journals(folders: tuple[Path, ...], uri: str | None) -> list[Path]:
+    """Return the folders that hold journals.
+
+    Raises:
+        ConfigError: there are none, or the store is none that MLflow has.
+    """
+    from weft import destination
+    from weft.settings import Settings
+    from weft.telemetry import verification
+
+    if uri is not None:
+        destination.check_uri(uri)
+    roots = folders or (Path(Settings().runs),)
+    found = list(dict.fromkeys(folder for root in roots for folder in verification.folders(root)))
+    if not found:
+        raise ConfigError(f"no journals in {', '.join(map(str, roots))}; give the folder of a run, or one that holds runs")
+    return found
 
 
 def _relative(path: Any) -> str:

@@ -3,7 +3,8 @@
 WeftError                 exit 1: the run or weft itself failed
 ├── UserError             exit 2: what was asked can't be done; nothing was built or written
 │   ├── ConfigError       an unknown or ill-typed key, option, choice or range; parts that don't fit each other
-│   └── PluginError       a plugin that is missing, broken, misspelt or in conflict with another
+│   ├── PluginError       a plugin that is missing, broken, misspelt or in conflict with another
+│   └── JournalError      a file that is no journal, or one of a format that this weft doesn't know
 ├── NonFiniteError        the loss became NaN or infinite
 ├── Interrupted           a signal asked the run to stop; it did so after a checkpoint
 └── TrackingError         the tracking store refused or lost what it was sent
@@ -31,6 +32,10 @@ class ConfigError(UserError):
 
 class PluginError(UserError):
     """A plugin that can't be used, and why."""
+
+
+class JournalError(UserError):
+    """A journal that can't be read at all. It is left as it is."""
 
 
 class NonFiniteError(WeftError):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import threading
 import time
 import traceback
 import uuid
@@ -38,13 +37,22 @@ class Outcome:
     """How a run ended. `scores` are those of the best epoch, and of the test split with its weights."""
 
     status: Status
-    run_id: str
+    tracker: Tracker
     folder: Path
     objective: str
     score: float | None
     scores: Mapping[str, float]
     model: nn.Module | None
     error: BaseException | None = None
+
+    @property
+    def run_id(self) -> str:
+        """MLflow's name for the run. Waits until all of it is there.
+
+        Raises:
+            TrackingError: the store doesn't take it; says why.
+        """
+        return self.tracker.run_id
 
 
 def execute(
@@ -87,6 +95,8 @@ def _execute(
                     run.stopping = False  # what stopped it was short of the length that is asked for now
             else:
                 seed_everything(derived(run.configuration.settings.seed, "training"))
+            if resume:
+                tracker.rewind(run.step)
             run.listen(BestWeights(), *watching, checkpoints, interruption)
             loop.fit(run)
             interruption.act()
@@ -152,7 +162,6 @@ def _begin(
     settings = configuration.settings
     before = folder.record() if resume else {}
     key = before.get("key") or uuid.uuid4().hex
-    run_id = before.get("run_id") or settings.tracking.run_id
     plugins = sorted({str(part.component.plugin) for part in configuration.every_part()})
     chosen = configuration.params()
     shown = [chosen[kind] for kind in ("model", "optimizer", "regularizer", "dataset") if chosen[kind] != "none"]
@@ -163,7 +172,6 @@ def _begin(
         params=configuration.params(),
         tags={
             **provenance.tags(),
-            "weft.key": key,
             "weft.version": __version__,
             "weft.folder": str(folder.path),
             "weft.plugins": ", ".join(plugins),
@@ -173,13 +181,12 @@ def _begin(
             **(settings.tags or {}),
         },
         dataset=dataset,
-        run_id=run_id,
-        key=before.get("key"),
+        run_id=settings.tracking.run_id,
+        key=key,
     )
     folder.note(
         status="RUNNING",
         key=key,
-        run_id=run_id,
         name=name,
         uri=redact("tracking.uri", settings.store),
         experiment=settings.tracking.experiment,
@@ -187,21 +194,12 @@ def _begin(
         started=before.get("started") or time.time(),
     )
     tracker.start(opening)
-    # The id is known when the store has answered. A run that is killed before that is found by its key.
-    threading.Thread(target=_note_id, args=(folder, tracker), daemon=True).start()
     # The folder's own config.yaml is what a resumed run needs, secrets included; the one that is recorded has none.
     recorded = folder.path / "recorded"
     recorded.mkdir(exist_ok=True)
     (recorded / "config.yaml").write_text(yaml.safe_dump(redact_tree(configuration.tree()), sort_keys=False))
     (recorded / "environment.json").write_text(json.dumps(provenance.environment(), indent=1))
     tracker.artifact(recorded)
-
-
-def _note_id(folder: Folder, tracker: Tracker) -> None:
-    try:
-        folder.note(run_id=tracker.run_id)
-    except WeftError:
-        return  # told to the user by the tracker's next verb
 
 
 def _conclude(run: Run, folder: Folder) -> dict[str, float]:
@@ -231,7 +229,7 @@ def _close(
     error = _end(folder, tracker, status, error, scores)
     return Outcome(
         status=Status.FAILED if error is not None and status is Status.FINISHED else status,
-        run_id=folder.record().get("run_id") or "",
+        tracker=tracker,
         folder=folder.path,
         objective=str(run.objective),
         score=run.best.score,
@@ -254,7 +252,7 @@ def _end(
             said = {"weft.error": f"{type(error).__name__}: {error}"}
             tracker.tag(said)
         tracker.end(status)
-        folder.note(run_id=tracker.run_id)
+        folder.note(run_id=tracker.known_id)
     except WeftError as lost:
         error = error or lost
         said = said or {"weft.error": str(lost)}

@@ -16,6 +16,7 @@ from weft import checkpoint
 from weft.callback import Callback
 from weft.errors import Interrupted
 from weft.state import Best, Run
+from weft.telemetry import recording
 
 _SHARE = 0.05
 """Of the time that a run may spend on checkpoints."""
@@ -95,4 +96,5 @@ class Interruption(Callback):
 
     def _take(self, number: int, frame: FrameType | None) -> None:
         self._signal = number
+        recording.note_signal(signal.Signals(number).name)
         signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)

@@ -33,6 +33,14 @@ class Tracking:
 
 
 @dataclass(frozen=True)
+class Telemetry:
+    """How it gets there."""
+
+    strict: Annotated[bool, "end the run when the disk doesn't take what it reports, instead of keeping that in memory"] = False
+    wait: Annotated[float, Range(0, math.inf), "seconds that a run's end waits for all of it to be in the store"] = 2.0
+
+
+@dataclass(frozen=True)
 class Sweep:
     """What the jobs of a multirun have in common."""
 
@@ -65,6 +73,7 @@ class Settings:
     runs: Annotated[str, "folder that all output goes to"] = "runs"
     observe: Observe = field(default_factory=Observe)
     tracking: Tracking = field(default_factory=Tracking)
+    telemetry: Telemetry = field(default_factory=Telemetry)
     sweep: Sweep = field(default_factory=Sweep)
 
     @property
@@ -85,7 +94,7 @@ def options(group: Any = Settings) -> list[Option]:
 
 
 def groups() -> dict[str, Any]:
-    """Return the groups inside `Settings`, by name: observe, tracking, sweep."""
+    """Return the groups inside `Settings`, by name: observe, tracking, telemetry, sweep."""
     return {name: hint for name, hint in get_type_hints(Settings, include_extras=True).items() if is_dataclass(hint)}
 
 

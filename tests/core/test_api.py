@@ -14,10 +14,10 @@ import torch
 from torch import nn
 
 import weft
+from tests.core.telemetry.conftest import stop_shipper
 from weft import catalog as catalog_module
 from weft.catalog import catalog
 from weft.folder import Folder
-from weft.telemetry import writer
 
 pytestmark = pytest.mark.integration
 
@@ -32,9 +32,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, template: Path) -> Ite
     yield tmp_path
     catalog_module._local.clear()
     catalog.cache_clear()
-    for process in [*writer._processes.values()]:
-        process.close()
-    writer._processes.clear()
+    stop_shipper("sqlite:///runs/mlflow.db")
 
 
 def test_a_result_has_scores_run_id_and_model(here: Path) -> None:

@@ -50,6 +50,14 @@ class FastStore(SqlAlchemyStore):
         if rows:
             self._run_with_deadlock_retry(self._log_rows, run_id, list(rows.values()))
 
+    def points(self, run_id: str) -> list[Point]:
+        """Return all points of a run, as the table holds them; NaN as NaN."""
+        table = SqlMetric.__table__
+        columns = [table.c[name] for name in ("key", "value", "step", "timestamp", "is_nan")]
+        with self.ManagedSessionMaker(read_only=True) as session:
+            rows = session.execute(sa.select(*columns).where(table.c.run_uuid == run_id))
+            return [(key, math.nan if is_nan else value, step, at) for key, value, step, at, is_nan in rows]
+
     def _log_metrics_once(self, run_id: str, metrics: Sequence[Metric]) -> None:
         """Take what MLflow's own ways of logging hand over: a client's batch, a server's request."""
         self.log_points(run_id, [(metric.key, metric.value, metric.step, metric.timestamp) for metric in metrics])

@@ -1,8 +1,9 @@
-"""A tracker: where a run's settings, numbers and files go, in five verbs; and its twin in memory, for tests.
+"""A tracker: where a run's settings, numbers and files go, in six verbs; and its twin in memory, for tests.
 
 Nothing above this file knows what stands behind a tracker. Values are numbers by the time they come here.
 """
 
+import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -41,8 +42,8 @@ class DatasetInput:
 class Opening:
     """What a run says of itself before its first step.
 
-    With `run_id` it goes on in that run, whose params stay. With `key` it goes on in the run whose tag `weft.key` that is, if
-    the store has one: a run that was killed before it was told its id.
+    `key` is the run's own name for itself, by which the store knows it again: it is the tag `weft.key` there, and who opens a
+    run with the key of another goes on in that one, whose params stay. So it does with `run_id`, the store's name for a run.
     """
 
     name: str
@@ -51,15 +52,20 @@ class Opening:
     tags: Mapping[str, str] = field(default_factory=dict)
     dataset: DatasetInput | None = None
     run_id: str | None = None
-    key: str | None = None
+    key: str = field(default_factory=lambda: uuid.uuid4().hex)
 
 
 class Tracker(Protocol):
-    """Takes what one run reports, in the order: start, any of log, tag and artifact, end."""
+    """Takes what one run reports, in the order: start, perhaps rewind, any of log, tag and artifact, end."""
 
     @property
     def run_id(self) -> str:
         """The store's name for this run; waits until the store has given it."""
+        ...
+
+    @property
+    def known_id(self) -> str | None:
+        """The same, where it is known by now."""
         ...
 
     def start(self, opening: Opening) -> None:
@@ -67,10 +73,10 @@ class Tracker(Protocol):
         ...
 
     def log(self, rows: Sequence[Row]) -> None:
-        """Take these rows. Returns at once.
+        """Take these rows. When it returns they outlive this process, unless the disk fails.
 
         Raises:
-            TrackingError: an earlier message was refused.
+            UserError: a value is no number, or a step no integer of 64 bits.
         """
         ...
 
@@ -79,14 +85,18 @@ class Tracker(Protocol):
         ...
 
     def artifact(self, path: Path, folder: str = "") -> None:
-        """Keep a file, or all files of a folder, under `folder` of the run. It must stay until `end` returns."""
+        """Keep a file, or all files of a folder, under `folder` of the run. What is in the run's own folder must stay there."""
+        ...
+
+    def rewind(self, step: int) -> None:
+        """Expect what an earlier attempt has reported of this step and later ones to come again. It is not recorded twice."""
         ...
 
     def end(self, status: Status) -> None:
-        """Close the run, and wait until everything is stored.
+        """Close the run.
 
         Raises:
-            TrackingError: something was not stored; the message says what.
+            TrackingError: something could not be kept; the message says what.
         """
         ...
 
@@ -105,6 +115,10 @@ class MemoryTracker:
     def run_id(self) -> str:
         return "memory"
 
+    @property
+    def known_id(self) -> str | None:
+        return self.run_id
+
     def start(self, opening: Opening) -> None:
         self.opening = opening
         self.tags.update(opening.tags)
@@ -117,6 +131,9 @@ class MemoryTracker:
 
     def artifact(self, path: Path, folder: str = "") -> None:
         self.artifacts.append((folder, path))
+
+    def rewind(self, step: int) -> None:
+        self.rows = [row for row in self.rows if row.step < step]
 
     def end(self, status: Status) -> None:
         self.status = status

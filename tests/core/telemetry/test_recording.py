@@ -5,27 +5,34 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
+from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
 
-from tests.core.telemetry.conftest import Client, Trainer, await_end, point
-from weft.errors import TrackingError
-from weft.telemetry import writer
+from tests.core.telemetry.conftest import Client, Track, Trainer, await_end, begun, point, ship, shipper_of
+from weft.errors import TrackingError, UserError
+from weft.telemetry import shipping
+from weft.telemetry.delivery import Point
+from weft.telemetry.fast_store import FastStore
+from weft.telemetry.spool import Spool
 from weft.telemetry.tracker import DatasetInput, Opening, Row, Status
-from weft.telemetry.writer import MlflowTracker
 
 pytestmark = pytest.mark.integration
 
 _NOW = 1_700_000_000_000
 
 
-def test_a_whole_run_is_read_back_as_it_was_reported(store: str, client: Client, tmp_path: Path) -> None:
-    tracker = MlflowTracker(store, tmp_path / "kept # here")
+def test_a_whole_run_is_read_back_as_it_was_reported(store: str, client: Client, tmp_path: Path, track: Track) -> None:
+    tracker = track(store, tmp_path / "kept # here")
     file = tmp_path / "notes.txt"
     file.write_text("as it was")
     folder = tmp_path / "model"
@@ -68,8 +75,8 @@ def test_a_whole_run_is_read_back_as_it_was_reported(store: str, client: Client,
     assert {item.path for item in reader.list_artifacts(tracker.run_id)} == {"notes.txt", "model"}
 
 
-def test_ten_thousand_points_arrive_in_order_and_once(shared_store: str, client: Client) -> None:
-    tracker = _begun(shared_store, "many")
+def test_ten_thousand_points_arrive_in_order_and_once(shared_store: str, client: Client, track: Track) -> None:
+    tracker = begun(track(shared_store), "many")
     expected = {f"train/{key}": [(step, step / 7 + key, _NOW + step) for step in range(1000)] for key in range(10)}
     for step in range(0, 1000, 50):
         tracker.log([point(key, *_reordered(row)) for key, rows in expected.items() for row in rows[step : step + 50]])
@@ -79,8 +86,8 @@ def test_ten_thousand_points_arrive_in_order_and_once(shared_store: str, client:
         assert [(m.step, m.value, m.timestamp) for m in reader.get_metric_history(tracker.run_id, key)] == rows
 
 
-def test_a_row_is_a_point_of_each_of_its_series(shared_store: str, client: Client) -> None:
-    tracker = _begun(shared_store, "rows")
+def test_a_row_is_a_point_of_each_of_its_series(shared_store: str, client: Client, track: Track) -> None:
+    tracker = begun(track(shared_store), "rows")
     tracker.log([Row(step, _NOW + step, ["a", "b"], [step / 3, -step]) for step in range(700)])
     tracker.end(Status.FINISHED)
     for key, slope in (("a", 1 / 3), ("b", -1)):
@@ -89,8 +96,8 @@ def test_a_row_is_a_point_of_each_of_its_series(shared_store: str, client: Clien
         assert [m.value for m in history] == pytest.approx([step * slope for step in range(700)])
 
 
-def test_values_that_are_not_finite_are_kept_and_named(shared_store: str, client: Client) -> None:
-    tracker = _begun(shared_store, "not finite")
+def test_values_that_are_not_finite_are_kept_and_named(shared_store: str, client: Client, track: Track) -> None:
+    tracker = begun(track(shared_store), "not finite")
     tracker.log(
         [
             point("nan", math.nan, 0, _NOW),
@@ -108,8 +115,8 @@ def test_values_that_are_not_finite_are_kept_and_named(shared_store: str, client
     assert run.data.tags["weft.non_finite"] == "nan, up, down"
 
 
-def test_of_very_many_keys_that_are_not_finite_some_are_named(shared_store: str, client: Client) -> None:
-    tracker = _begun(shared_store, "not finite")
+def test_of_very_many_keys_that_are_not_finite_some_are_named(shared_store: str, client: Client, track: Track) -> None:
+    tracker = begun(track(shared_store), "not finite")
     tracker.log([point(f"x{index}", math.inf, 0, _NOW) for index in range(30)])
     tracker.end(Status.FINISHED)
     named = client(shared_store).get_run(tracker.run_id).data.tags["weft.non_finite"]
@@ -127,8 +134,8 @@ def test_of_very_many_keys_that_are_not_finite_some_are_named(shared_store: str,
         ("", "_"),
     ],
 )
-def test_names_that_mlflow_refuses_are_mended(name: str, stored: str, shared_store: str, client: Client) -> None:
-    tracker = MlflowTracker(shared_store)
+def test_names_that_mlflow_refuses_are_mended(name: str, stored: str, shared_store: str, client: Client, track: Track) -> None:
+    tracker = track(shared_store)
     tracker.start(Opening("names", "names", params={name: "1"}, tags={name: "2"}))
     tracker.log([point(name, 3.0, 0, _NOW)])
     tracker.end(Status.FINISHED)
@@ -138,8 +145,8 @@ def test_names_that_mlflow_refuses_are_mended(name: str, stored: str, shared_sto
     assert data.metrics == {stored: 3.0}
 
 
-def test_long_names_stay_apart(shared_store: str, client: Client) -> None:
-    tracker = _begun(shared_store, "names")
+def test_long_names_stay_apart(shared_store: str, client: Client, track: Track) -> None:
+    tracker = begun(track(shared_store), "names")
     tracker.log([point("x" * 300 + end, 1.0, 0, _NOW) for end in "ab"])
     tracker.end(Status.FINISHED)
     metrics = client(shared_store).get_run(tracker.run_id).data.metrics
@@ -147,8 +154,8 @@ def test_long_names_stay_apart(shared_store: str, client: Client) -> None:
     assert {len(key) for key in metrics} == {250}
 
 
-def test_long_values_are_cut_and_params_are_kept_whole(shared_store: str, client: Client, tmp_path: Path) -> None:
-    tracker = MlflowTracker(shared_store, tmp_path)
+def test_long_values_are_cut_and_params_are_kept_whole(shared_store: str, client: Client, tmp_path: Path, track: Track) -> None:
+    tracker = track(shared_store, tmp_path)
     whole = "words " * 2000
     params = {"model.layers": whole, **{f"p{index}": "1" for index in range(250)}}
     tracker.start(Opening("long", "long", params=params, tags={"story": whole}))
@@ -160,86 +167,12 @@ def test_long_values_are_cut_and_params_are_kept_whole(shared_store: str, client
     assert (tmp_path / "long" / tracker.run_id / "artifacts" / "params" / "model.layers.txt").read_text() == whole
 
 
-def test_one_bad_point_does_not_take_the_others_along(shared_store: str, client: Client) -> None:
-    tracker = _begun(shared_store, "poison")
-    points = [point("good", float(step), step, _NOW) for step in range(999)]
-    points.insert(500, point("bad", 1.0, 2**63, _NOW))
-    tracker.log(points)
-    tracker.log([point("late", 1.0, 0, -1)])
-    with pytest.raises(
-        TrackingError, match=rf"refused of this run: bad = 1.0 at step {2**63}: .*; late = 1.0 at step 0: "
-    ) as told:
-        tracker.end(Status.FINISHED)
-    assert shared_store in str(told.value)
-    reader = client(shared_store)
-    run = reader.get_run(tracker.run_id)
-    assert run.info.status == "FINISHED"
-    assert run.data.tags["weft.refused"].startswith("bad = 1.0")
-    assert [m.step for m in reader.get_metric_history(tracker.run_id, "good")] == list(range(999))
-
-
-def test_what_is_no_number_is_refused_alone(shared_store: str, client: Client) -> None:
-    tracker = _begun(shared_store, "poison")
-    tracker.log([point("bad", object(), 0, _NOW)])  # type: ignore[arg-type]
-    tracker.log([point("good", 1.0, 0, _NOW), point("text", "x", 0, _NOW)])  # type: ignore[arg-type]
-    with pytest.raises(TrackingError, match="can't be sent: .*; text = x at step 0"):
-        tracker.end(Status.FINISHED)
-    assert client(shared_store).get_run(tracker.run_id).data.metrics == {"good": 1.0}
-
-
-def test_an_artifact_that_is_not_there_is_told_at_the_end(shared_store: str, client: Client, tmp_path: Path) -> None:
-    tracker = _begun(shared_store, "poison")
-    tracker.artifact(tmp_path / "nowhere.txt")
-    tracker.tag({"after": "1"})
-    with pytest.raises(TrackingError, match="nowhere.txt"):
-        tracker.end(Status.FINISHED)
-    run = client(shared_store).get_run(tracker.run_id)
-    assert (run.info.status, run.data.tags["after"]) == ("FINISHED", "1")
-
-
-def test_points_of_a_deleted_run_are_refused_together(shared_store: str, client: Client) -> None:
-    tracker = _begun(shared_store, "deleted")
-    client(shared_store).delete_run(tracker.run_id)
-    tracker.log([point("x", 1.0, step, _NOW) for step in range(500)])
-    with pytest.raises(TrackingError, match="more points: .*deleted"):
-        tracker.end(Status.FINISHED)
-
-
-def test_two_runs_at_once_keep_apart_and_share_a_process(shared_store: str, client: Client) -> None:
-    runs = [_begun(shared_store, "two") for _ in range(2)]
-    for step in range(200):
-        for offset, tracker in enumerate(runs):
-            tracker.log([point("x", step + offset / 2, step, _NOW)])
-    runs[0].end(Status.KILLED)
-    runs[1].log([point("x", -1.0, 200, _NOW)])
-    runs[1].end(Status.FINISHED)
-    reader = client(shared_store)
-    assert runs[0]._process is runs[1]._process
-    assert [reader.get_run(run.run_id).info.status for run in runs] == ["KILLED", "FINISHED"]
-    histories = [[m.value for m in reader.get_metric_history(run.run_id, "x")] for run in runs]
-    assert histories == [[float(step) for step in range(200)], [*(step + 0.5 for step in range(200)), -1.0]]
-
-
-def test_a_store_without_a_run_gives_its_process_up_for_another(store: str, tmp_path: Path) -> None:
-    other = f"sqlite:///{tmp_path}/other.db"
-    tracker = _begun(store, "first")
-    writer.warm(other)
-    assert writer._processes[store].is_alive
-    writer._processes.pop(other).close()
-    tracker.end(Status.FINISHED)
-    first = writer._processes[store]
-    writer.warm(other)
-    assert store not in writer._processes
-    assert first._process.wait(30) == 0
-    writer._processes.pop(other).close()
-
-
-def test_a_run_goes_on_and_its_params_stay(shared_store: str, client: Client) -> None:
-    first = MlflowTracker(shared_store)
+def test_a_run_goes_on_and_its_params_stay(shared_store: str, client: Client, track: Track) -> None:
+    first = track(shared_store)
     first.start(Opening("first", "again", params={"epochs": "2", "lr": "0.1"}, tags={"a": "1", "b": "1"}))
     first.log([point("x", 1.0, 1, _NOW)])
     first.end(Status.KILLED)
-    second = MlflowTracker(shared_store)
+    second = track(shared_store)
     params = {"epochs": "4", "lr": "0.1", "seed": "0"}
     second.start(Opening("second", "elsewhere", params=params, tags={"a": "2"}, run_id=first.run_id))
     reader = client(shared_store)
@@ -255,87 +188,208 @@ def test_a_run_goes_on_and_its_params_stay(shared_store: str, client: Client) ->
     assert [m.step for m in reader.get_metric_history(first.run_id, "x")] == [1, 2]
 
 
-def test_an_unknown_run_is_told_by_every_later_call(shared_store: str, tmp_path: Path) -> None:
-    tracker = MlflowTracker(shared_store)
-    tracker.start(Opening("x", "again", run_id="0" * 32))
-    with pytest.raises(TrackingError, match=f"has no run '{'0' * 32}' to go on in"):
-        _ = tracker.run_id
-    for call in (lambda: tracker.log([point("x", 1.0, 0, _NOW)]), lambda: tracker.tag({}), lambda: tracker.artifact(tmp_path)):
-        with pytest.raises(TrackingError, match="has no run"):
-            call()
-    with pytest.raises(TrackingError, match="has no run"):
-        tracker.end(Status.FAILED)
+def test_a_run_that_is_not_in_this_store_gets_one_of_its_own(shared_store: str, client: Client, track: Track) -> None:
+    tracker = begun(track(shared_store), "again", run_id="0" * 32)
+    tracker.end(Status.FINISHED)
+    assert tracker.run_id != "0" * 32
+    assert client(shared_store).get_run(tracker.run_id).info.status == "FINISHED"
 
 
-def test_a_deleted_experiment_is_told_and_can_be_restored(store: str, client: Client) -> None:
+def test_one_bad_point_does_not_take_the_others_along(
+    store: str, client: Client, track: Track, monkeypatch: pytest.MonkeyPatch, unshipped: None, caplog: pytest.LogCaptureFixture
+) -> None:
+    tracker = begun(track(store, wait=0), "poison")
+    tracker.log([point("bad" if step == 500 else "good", float(step), step, _NOW) for step in range(1000)])
+    tracker.end(Status.FINISHED)
+    write = FastStore.log_points
+
+    def refuse(self: Any, run_id: str, points: Sequence[Point]) -> None:
+        if any(key == "bad" for key, *_ in points):
+            raise MlflowException("a bad one", INVALID_PARAMETER_VALUE)
+        write(self, run_id, points)
+
+    monkeypatch.setattr(FastStore, "log_points", refuse)
+    ship(store)
+    reader = client(store)
+    run = reader.get_run(tracker.run_id)
+    assert run.info.status == "FINISHED"
+    assert run.data.tags["weft.refused"] == "bad = 500.0 at step 500"
+    assert [m.step for m in reader.get_metric_history(tracker.run_id, "good")] == [*range(500), *range(501, 1000)]
+    ((_, what, why),) = Spool(store).dead_letters(tracker._pointer)
+    assert (what, why) == ("bad = 500.0 at step 500", "a bad one")
+
+
+@pytest.mark.parametrize(
+    ("rows", "why"),
+    [
+        ([Row(0, _NOW, ["bad"], [{}])], "bad: '{}' at step 0 is no number"),  # type: ignore[list-item]
+        ([Row(3, _NOW, ["good", "bad"], [1.0, "x"])], "bad: 'x' at step 3 is no number"),  # type: ignore[list-item]
+        ([Row(0, _NOW, ["bad"], [10**400])], "bad: '1000"),
+        ([Row(2**63, _NOW, ["bad"], [1.0])], f"bad: step {2**63} is no integer of 64 bits"),
+        ([Row(1.5, _NOW, ["bad"], [1.0])], "bad: step 1.5 is no integer"),  # type: ignore[arg-type]
+        ([Row(0, _NOW, ["one", "two"], [1.0])], "one, two: 1 values for 2 keys at step 0"),
+    ],
+)
+def test_what_is_no_number_is_refused_at_once(
+    rows: list[Row], why: str, store: str, client: Client, track: Track, unshipped: None
+) -> None:
+    tracker = begun(track(store, wait=0), "poison")
+    with pytest.raises(UserError, match=re.escape(why)):
+        tracker.log([point("beside", 1.0, 0, _NOW), *rows])
+    tracker.log([point("after", 1.0, 0, _NOW)])
+    tracker.end(Status.FINISHED)
+    ship(store)
+    assert client(store).get_run(tracker.run_id).data.metrics == {"after": 1.0}
+
+
+def test_an_artifact_that_is_not_there_is_told(
+    shared_store: str, client: Client, tmp_path: Path, track: Track, caplog: pytest.LogCaptureFixture
+) -> None:
+    tracker = begun(track(shared_store), "poison")
+    tracker.artifact(tmp_path / "nowhere.txt")
+    tracker.tag({"after": "1"})
+    tracker.end(Status.FINISHED)
+    assert f"refused artifact {tmp_path}/nowhere.txt: " in caplog.text
+    run = client(shared_store).get_run(tracker.run_id)
+    assert (run.info.status, run.data.tags["after"]) == ("FINISHED", "1")
+    assert run.data.tags["weft.refused"] == f"artifact {tmp_path}/nowhere.txt"
+
+
+def test_a_deleted_run_is_parked_and_passes_when_it_is_restored(
+    store: str, client: Client, track: Track, caplog: pytest.LogCaptureFixture
+) -> None:
+    tracker = begun(track(store), "deleted")
+    reader = client(store)
+    reader.delete_run(tracker.run_id)
+    tracker.log([point("x", float(step), step, _NOW) for step in range(500)])
+    tracker.end(Status.FINISHED)
+    assert f"run {tracker.known_id} in {store} is deleted: restore it" in caplog.text
+    spool, pointer = Spool(store), tracker._pointer
+    assert spool.progress_of(pointer).state == "parked"
+    assert tracker.known_id is not None
+    reader.restore_run(tracker.known_id)
+    spool.register(pointer)
+    shipping.ensure(spool)
+    assert spool.wait(pointer, 60).state == "done"
+    assert len(reader.get_metric_history(tracker.run_id, "x")) == 500
+
+
+def test_a_deleted_experiment_is_told_and_can_be_restored(
+    store: str, client: Client, track: Track, caplog: pytest.LogCaptureFixture
+) -> None:
     reader = client(store)
     experiment = reader.create_experiment("old")
     reader.delete_experiment(experiment)
-    tracker = MlflowTracker(store)
-    tracker.start(Opening("x", "old"))
-    with pytest.raises(TrackingError, match="experiment 'old' in sqlite.* is deleted: restore it"):
-        tracker.end(Status.FINISHED)
+    tracker = begun(track(store), "old")
+    tracker.end(Status.FINISHED)
+    assert "experiment 'old' in sqlite" in caplog.text
+    assert "is deleted: restore it" in caplog.text
+    with pytest.raises(TrackingError, match="is deleted: restore it.*weft sync"):
+        _ = tracker.run_id
     reader.restore_experiment(experiment)
-    again = _begun(store, "old")
-    again.end(Status.FINISHED)
-    assert reader.get_run(again.run_id).info.experiment_id == experiment
+    Spool(store).register(tracker._pointer)
+    shipping.ensure(Spool(store))
+    assert Spool(store).wait(tracker._pointer, 60).state == "done"
+    assert reader.get_run(tracker.run_id).info.experiment_id == experiment
 
 
-def test_a_tracker_that_was_not_started_says_so(shared_store: str) -> None:
+def test_two_runs_at_once_keep_apart_and_share_a_process(shared_store: str, client: Client, track: Track) -> None:
+    runs = [begun(track(shared_store), "two") for _ in range(2)]
+    for step in range(200):
+        for offset, tracker in enumerate(runs):
+            tracker.log([point("x", step + offset / 2, step, _NOW)])
+    runs[0].end(Status.KILLED)
+    runs[1].log([point("x", -1.0, 200, _NOW)])
+    runs[1].end(Status.FINISHED)
+    reader = client(shared_store)
+    assert [reader.get_run(run.run_id).info.status for run in runs] == ["KILLED", "FINISHED"]
+    histories = [[m.value for m in reader.get_metric_history(run.run_id, "x")] for run in runs]
+    assert histories == [[float(step) for step in range(200)], [*(step + 0.5 for step in range(200)), -1.0]]
+
+
+def test_a_tracker_that_was_not_started_or_has_ended_says_so(store: str, track: Track, unshipped: None) -> None:
+    tracker = track(store, wait=0)
     with pytest.raises(TrackingError, match="not started"):
-        MlflowTracker(shared_store).end(Status.FAILED)
-
-
-def test_a_killed_writer_is_told_by_every_later_call_and_replaced_for_the_next_run(store: str, client: Client) -> None:
-    tracker = _begun(store, "killed")
-    _ = tracker.run_id
-    os.kill(_writer_of(store), signal.SIGKILL)
-    with pytest.raises(TrackingError, match="the process that writes to sqlite.* was killed by SIGKILL"):
-        tracker.end(Status.FINISHED)
-    with pytest.raises(TrackingError, match="killed by SIGKILL"):
+        tracker.end(Status.FAILED)
+    with pytest.raises(TrackingError, match="not started"):
         tracker.log([point("x", 1.0, 0, _NOW)])
-    again = _begun(store, "killed")
-    again.end(Status.FINISHED)
-    assert client(store).get_run(again.run_id).info.status == "FINISHED"
+    begun(tracker, "ended").end(Status.FINISHED)
+    with pytest.raises(TrackingError, match="has ended"):
+        tracker.log([point("x", 1.0, 0, _NOW)])
 
 
-def test_a_writer_that_fails_tells_what_it_wrote(store: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_killed_shipper_is_replaced_and_nothing_is_lost(store: str, client: Client, track: Track) -> None:
+    tracker = begun(track(store), "killed")
+    _ = tracker.run_id
+    killed = shipper_of(store)
+    assert killed is not None
+    os.kill(killed, signal.SIGKILL)
+    tracker.log([point("x", float(step), step, _NOW) for step in range(100)])
+    tracker.end(Status.FINISHED)
+    assert tracker.run_id
+    assert shipper_of(store) != killed
+    run = client(store).get_run(tracker.run_id)
+    assert (run.info.status, len(client(store).get_metric_history(tracker.run_id, "x"))) == ("FINISHED", 100)
+
+
+def test_a_shipper_that_fails_tells_what_it_printed(
+    store: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, track: Track
+) -> None:
     broken = tmp_path / "path" / "mlflow"
     broken.mkdir(parents=True)
     (broken / "__init__.py").write_text("raise ImportError('broken installation')")
-    monkeypatch.setenv("PYTHONPATH", str(broken.parent))
-    tracker = _begun(store, "broken")
+    monkeypatch.setenv("PYTHONPATH", f"{broken.parent}:{os.environ.get('PYTHONPATH', '')}")
+    monkeypatch.setattr(shipping, "_PAUSE", 0.0)
+    tracker = begun(track(store, wait=0.0), "broken")
+    tracker.end(Status.FINISHED)
     with pytest.raises(TrackingError, match=r"(?s)ended with code 1: .*ImportError: broken installation"):
-        tracker.end(Status.FINISHED)
+        _ = tracker.run_id
 
 
-def test_logging_does_not_wait_for_a_writer_that_stands_still(store: str, client: Client) -> None:
-    tracker = _begun(store, "stopped")
+def test_nothing_waits_for_a_shipper_that_stands_still(store: str, client: Client, track: Track) -> None:
+    tracker = begun(track(store, wait=0.5), "stopped")
     _ = tracker.run_id
-    pid = _writer_of(store)
+    pid = shipper_of(store)
+    assert pid is not None
     os.kill(pid, signal.SIGSTOP)
     try:
-        points = [[point("x", float(step), step, _NOW + step) for step in range(n, n + 100)] for n in range(0, 10_000, 100)]
-        begun = time.perf_counter()
-        for some in points:  # some 400 kB, and a pipe holds 64
-            tracker.log(some)
+        begin = time.perf_counter()
+        for start in range(0, 10_000, 100):
+            tracker.log([point("x", float(step), step, _NOW + step) for step in range(start, start + 100)])
         tracker.tag({"seen": "1"})
-        took = time.perf_counter() - begun
+        tracker.end(Status.FINISHED)
+        took = time.perf_counter() - begin
     finally:
         os.kill(pid, signal.SIGCONT)
-    tracker.end(Status.FINISHED)
-    assert took < 1
+    assert took < 2.5
     assert len(client(store).get_metric_history(tracker.run_id, "x")) == 10_000
 
 
-def test_the_signals_that_end_programs_leave_the_writer_alone(store: str, client: Client) -> None:
-    tracker = _begun(store, "signals")
+def test_a_terminal_s_signals_leave_the_shipper_alone_and_it_ends_politely(store: str, client: Client, track: Track) -> None:
+    tracker = begun(track(store), "signals")
     _ = tracker.run_id
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        os.kill(_writer_of(store), number)
+    pid = shipper_of(store)
+    assert pid is not None
+    for number in (signal.SIGINT, signal.SIGHUP):
+        os.kill(pid, number)
     tracker.log([point("x", 1.0, 0, _NOW)])
     tracker.end(Status.KILLED)
     assert client(store).get_run(tracker.run_id).data.metrics == {"x": 1.0}
+    process = shipping._started[Spool(store).uri].process
+    os.kill(pid, signal.SIGTERM)
+    assert process.wait(30) == 0
+
+
+def test_warming_up_writes_nothing_and_is_not_waited_for(tmp_path: Path) -> None:
+    code = "import sys; from weft.telemetry import shipping; shipping.warm(); assert 'mlflow' not in sys.modules"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_trainer_imports_neither_mlflow_nor_torch() -> None:
+    code = "import sys, weft.telemetry.recording; assert sys.modules.keys().isdisjoint(['mlflow', 'torch', 'sqlalchemy'])"
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 _REPORT = """
@@ -358,10 +412,12 @@ def test_a_run_whose_trainer_dies_without_a_word_has_failed(ending: str, store: 
     assert "without a word" in run.data.tags["weft.error"]
 
 
-def test_a_trainer_that_is_killed_loses_no_point_that_was_sent(store: str, client: Client, trainer: Trainer) -> None:
+def test_a_trainer_that_is_killed_loses_no_point_that_was_sent(
+    store: str, client: Client, trainer: Trainer, track: Track
+) -> None:
     """What `end` of another run has confirmed was sent before it, and is there."""
     source = """
-    other = MlflowTracker(sys.argv[1])
+    other = new()
     tracker.start(Opening("x", "dying"))
     other.start(Opening("x", "dying"))
     tracker.log([point("x", float(step), step, 1) for step in range(2500)])
@@ -423,24 +479,11 @@ def test_four_trainers_at_once_on_a_store_that_is_not_there_yet(tmp_path: Path, 
     assert all(run.info.status == "FINISHED" and run.data.metrics == {"x": 1.0} for run in runs)
 
 
-def test_warming_up_writes_nothing_and_is_not_waited_for(tmp_path: Path) -> None:
-    code = "import sys; from weft.telemetry import writer; writer.warm(sys.argv[1]); assert 'mlflow' not in sys.modules"
-    uri = f"sqlite:///{tmp_path}/new/mlflow.db"
-    done = subprocess.run([sys.executable, "-c", code, uri], capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_the_trainer_imports_neither_mlflow_nor_torch() -> None:
-    code = "import sys, weft.telemetry.writer; assert sys.modules.keys().isdisjoint(['mlflow', 'torch', 'sqlalchemy'])"
-    subprocess.run([sys.executable, "-c", code], check=True)
-
-
 def test_a_relative_path_is_of_the_folder_the_tracker_was_made_in(
-    store: str, client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    store: str, client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, track: Track
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    tracker = MlflowTracker("sqlite:///mlflow.db", Path("artifacts"))
+    tracker = track("sqlite:///mlflow.db", Path("artifacts"))
     file = Path("here.txt")
     file.write_text("here")
     (tmp_path / "other").mkdir()
@@ -453,23 +496,23 @@ def test_a_relative_path_is_of_the_folder_the_tracker_was_made_in(
 
 
 def test_artifacts_are_beside_the_database_when_nothing_else_is_said(
-    store: str, client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    store: str, client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, track: Track
 ) -> None:
     here = tmp_path / "here"
     here.mkdir()
     monkeypatch.chdir(here)
-    tracker = _begun(store, "default")
+    tracker = begun(track(store), "default")
     tracker.artifact(Path(__file__))
     tracker.end(Status.FINISHED)
-    assert (tmp_path / "artifacts" / "default" / tracker.run_id / "artifacts" / "test_writer.py").is_file()
+    assert (tmp_path / "artifacts" / "default" / tracker.run_id / "artifacts" / "test_recording.py").is_file()
     assert list(here.iterdir()) == []
 
 
 @pytest.mark.parametrize("experiment", ["../../outside", "/etc", "..", "a/b"])
 def test_an_experiments_artifacts_stay_in_their_folder(
-    experiment: str, shared_store: str, client: Client, tmp_path: Path
+    experiment: str, shared_store: str, client: Client, tmp_path: Path, track: Track
 ) -> None:
-    tracker = MlflowTracker(shared_store, tmp_path / "artifacts")
+    tracker = track(shared_store, tmp_path / "artifacts")
     tracker.start(Opening("x", experiment))
     tracker.end(Status.FINISHED)
     reader = client(shared_store)
@@ -478,16 +521,6 @@ def test_an_experiments_artifacts_stay_in_their_folder(
     assert place.parent == tmp_path / "artifacts"
 
 
-def _begun(store: str, experiment: str) -> MlflowTracker:
-    tracker = MlflowTracker(store)
-    tracker.start(Opening("x", experiment))
-    return tracker
-
-
 def _reordered(row: tuple[int, float, int]) -> tuple[float, int, int]:
     step, value, at = row
     return value, step, at
-
-
-def _writer_of(store: str) -> int:
-    return writer._processes[store]._process.pid

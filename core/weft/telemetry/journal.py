@@ -1,0 +1,384 @@
+"""A journal: what one attempt at a run reports, in one SQLite file that only that attempt writes.
+
+    entries   seq    1, 2, 3, … in the order of reporting
+              kind   journal   content: format, key, attempt, and who writes it
+                     open      content: the run's opening
+                     row       step, at (milliseconds since 1970), series, content: the values of its keys
+                     tags      content: the tags
+                     artifact  content: path, folder
+                     end       content: status; at: when
+    series    id     1, 2, 3, … in the order of their first use
+              keys   the list of keys that rows of this series have values of
+
+Content is JSON, but for a row's: its values as little-endian float64, bit for bit as they were reported; SQLite itself would
+make NULL of NaN and 0.0 of -0.0. One transaction a flush; in WAL mode a process that dies loses none that was committed.
+One connection writes and checkpoints, all others read: SQLite before 3.51.3 can lose pages where two do.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import json
+import os
+import sqlite3
+import struct
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import psutil
+
+from weft.errors import JournalError, UserError
+from weft.telemetry.tracker import Row
+
+FORMAT = 1
+SUFFIX = ".journal"
+_APPLICATION = int.from_bytes(b"weft", "big")
+_TABLES = (
+    "CREATE TABLE entries (seq INTEGER PRIMARY KEY, kind TEXT NOT NULL, step INTEGER, at INTEGER, series INTEGER, content)",
+    "CREATE TABLE series (id INTEGER PRIMARY KEY, keys TEXT NOT NULL)",
+)
+_INSERT = "INSERT INTO entries VALUES (?, ?, ?, ?, ?, ?)"
+_SELECT = "SELECT seq, kind, step, at, series, content FROM entries WHERE seq >= ? ORDER BY seq LIMIT ?"
+_NETWORKS = (
+    "nfs",
+    "nfs4",
+    "cifs",
+    "smb",
+    "smb2",
+    "smb3",
+    "smbfs",
+    "afpfs",
+    "9p",
+    "ceph",
+    "lustre",
+    "glusterfs",
+    "beegfs",
+    "gpfs",
+)
+_AT_ONCE = 10_000
+_INTEGERS = range(-(2**63), 2**63)
+
+_Values = tuple[int, str, int | None, int | None, int | None, bytes | str]
+
+
+class Entry(NamedTuple):
+    """One line of a journal."""
+
+    seq: int
+    kind: str
+    step: int
+    at: int
+    series: int
+    content: Any
+
+    @property
+    def told(self) -> dict[str, Any]:
+        """The content of an entry that is no row."""
+        found: dict[str, Any] = json.loads(self.content)
+        return found
+
+    @property
+    def values(self) -> tuple[float, ...]:
+        """The values of a row, bit for bit."""
+        return _numbers(len(self.content) // 8).unpack(self.content)
+
+
+class Damage(NamedTuple):
+    """A part of a journal that can't be read: from one seq up to the one that can be read again, None where none can."""
+
+    first: int
+    next: int | None
+    error: str
+
+    def __str__(self) -> str:
+        return f"from entry {self.first} " + ("on" if self.next is None else f"to {self.next - 1}") + f" ({self.error})"
+
+
+class Event(NamedTuple):
+    """An entry that is no row: its kind, what it tells, and its time in milliseconds since 1970 where that matters."""
+
+    kind: str
+    content: Mapping[str, object]
+    at: int | None = None
+
+
+class Journal:
+    """The writing side. A transaction that fails leaves no trace, and the next one tries anew.
+
+    Args:
+        path: of a file that isn't there yet.
+        header: what the first entry tells, beside the format.
+
+    Raises:
+        sqlite3.Error: it can't be made.
+        OSError: the same.
+    """
+
+    def __init__(self, path: Path, header: Mapping[str, object]):
+        self.path = path
+        self.seq = 0
+        self._series: dict[tuple[str, ...], int] = {}
+        self._latest: dict[str, tuple[int, int]] = {}
+        self._guard = threading.RLock()
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600))
+        kind = file_system(path)
+        self.network = kind if kind in _NETWORKS else ""
+        self._connection = self._connected()
+        self._connection.execute(f"PRAGMA application_id = {_APPLICATION}")
+        self._connection.execute(f"PRAGMA user_version = {FORMAT}")
+        with self._transaction() as entries:
+            for table in _TABLES:
+                self._connection.execute(table)
+            entries.append((1, "journal", None, None, None, json.dumps({"format": FORMAT, **header})))
+
+    def append(self, items: Iterable[Row | Event]) -> None:
+        """Write rows and events in one transaction. It is acknowledged when this returns.
+
+        The time of a row is fixed now: of one key, none is before the last one, and a second value at the same step is later
+        than the first.
+
+        Raises:
+            sqlite3.Error: they could not be written, none of them.
+            UserError: a value is no number, or a step no integer of 64 bits; none was written.
+        """
+        series: dict[tuple[str, ...], int] = {}
+        latest: dict[str, tuple[int, int]] = {}
+        with self._transaction() as entries:
+            for seq, item in enumerate(items, self.seq + 1):
+                if isinstance(item, Event):
+                    entries.append((seq, item.kind, None, item.at, None, json.dumps(item.content)))
+                    continue
+                keys = tuple(item.keys)
+                number = self._series.get(keys) or series.get(keys)
+                if number is None:
+                    number = series[keys] = len(self._series) + len(series) + 1
+                    self._connection.execute("INSERT INTO series VALUES (?, ?)", (number, json.dumps(keys)))
+                entries.append((seq, "row", item.step, self._time(item, latest), number, _packed(item)))
+        self._series |= series
+        self._latest |= latest
+
+    def synchronize(self) -> None:
+        """Have the disk keep what was written, against a loss of power. For a thread beside the one that trains."""
+        try:
+            file = os.open(f"{self.path}-wal", os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:  # another mode, in which each transaction has done so
+            return
+        try:
+            os.fsync(file)
+        finally:
+            os.close(file)
+
+    def close(self) -> None:
+        """Close the file."""
+        with self._guard:
+            self._connection.close()
+
+    def abandon(self) -> None:
+        """In a fork: never touch the connection, nor let it be closed. Both are the parent's to do."""
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._connection))
+
+    def _connected(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False)
+        connection.execute(f"PRAGMA journal_mode = {'DELETE' if self.network else 'WAL'}")
+        connection.execute("PRAGMA synchronous = NORMAL")
+        return connection
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[list[_Values]]:
+        """Write what is put into the list, all of it or nothing."""
+        entries: list[_Values] = []
+        with self._guard:
+            try:
+                self._connection.execute("BEGIN IMMEDIATE")
+                yield entries
+                self._connection.executemany(_INSERT, entries)
+                self._connection.execute("COMMIT")
+            except BaseException as error:
+                self._take_back(error)
+                raise
+            self.seq += len(entries)
+
+    def _take_back(self, error: BaseException) -> None:
+        """Leave the transaction. After an error of the disk the connection is opened anew: what it holds in memory need not be
+        what is in the file."""
+        with contextlib.suppress(sqlite3.Error):
+            self._connection.rollback()
+        if isinstance(error, sqlite3.Error):
+            with contextlib.suppress(sqlite3.Error):
+                self._connection.close()
+            with contextlib.suppress(sqlite3.Error):
+                self._connection = self._connected()
+
+    def _time(self, row: Row, latest: dict[str, tuple[int, int]]) -> int:
+        at, step = max(row.timestamp, 0), row.step
+        for key in row.keys:
+            known = latest.get(key) or self._latest.get(key)
+            if known is not None and known[0] >= at:
+                at = known[0] + (known[1] == step)
+        latest.update(dict.fromkeys(row.keys, (at, step)))
+        return at
+
+
+def _packed(row: Row) -> bytes:
+    if type(row.step) is not int or row.step not in _INTEGERS:
+        raise UserError(f"{row.keys[0]}: step {row.step!r} is no integer of 64 bits")
+    try:
+        return _numbers(len(row.keys)).pack(*row.values)
+    except struct.error:
+        raise UserError(_unpackable(row)) from None
+
+
+def _unpackable(row: Row) -> str:
+    for key, value in zip(row.keys, row.values, strict=False):
+        try:
+            _numbers(1).pack(value)
+        except struct.error:
+            return f"{key}: {str(value)[:100]!r} at step {row.step} is no number"
+    return f"{', '.join(row.keys)}: {len(row.values)} values for {len(row.keys)} keys at step {row.step}"
+
+
+@lru_cache(maxsize=1000)
+def _numbers(count: int) -> struct.Struct:
+    return struct.Struct(f"<{count}d")
+
+
+def file_system(path: Path) -> str:
+    """Return the type of the file system that a path is on, empty where it can't be told."""
+    try:
+        mounts = psutil.disk_partitions(all=True)
+    except (OSError, RuntimeError):
+        return ""
+    within = [mount for mount in mounts if path.absolute().is_relative_to(mount.mountpoint)]
+    return max(within, key=lambda mount: len(mount.mountpoint)).fstype.removeprefix("fuse.") if within else ""
+
+
+def header(path: Path) -> dict[str, Any] | None:
+    """Return what a journal's first entry tells; None where it has been begun and not a word was committed.
+
+    Raises:
+        JournalError: no journal, or of a format that this weft doesn't know.
+    """
+    try:
+        with path.open("rb") as file:
+            start = file.read(100)
+    except OSError as error:
+        raise JournalError(f"{path}: can't be read ({error.strerror})") from None
+    if start and not start.startswith(b"SQLite format 3\0"):
+        raise JournalError(f"{path}: is no journal of weft's")
+    try:
+        entries, _ = read(path, 1, 1)
+        with _reading(path) as connection:
+            (application,), (version,) = (
+                connection.execute(f"PRAGMA {n}").fetchone() for n in ("application_id", "user_version")
+            )
+    except sqlite3.Error as error:
+        raise JournalError(f"{path}: can't be read ({error})") from None
+    if not entries and application in (0, _APPLICATION):
+        return None
+    if application != _APPLICATION:
+        raise JournalError(f"{path}: is an SQLite database, and no journal of weft's")
+    if version > FORMAT:
+        raise JournalError(f"{path}: was written by a newer weft, in format {version}; this one knows {FORMAT}: upgrade weft")
+    return entries[0].told
+
+
+def read(path: Path, first: int, most: int) -> tuple[list[Entry], Damage | None]:
+    """Return the entries from `first` on, at most so many; where they end at some that can't be read, also which those are.
+
+    Raises:
+        sqlite3.Error: the file can't be opened at all.
+    """
+    found: list[Entry] = []
+    with _reading(path) as connection:
+        try:
+            for entry in connection.execute(_SELECT, (first, most)):
+                found.append(Entry(*entry))
+        except sqlite3.DatabaseError as error:
+            if _is_unmade(error):
+                return [], None
+            start = found[-1].seq + 1 if found else first
+            return found, Damage(start, _next_readable(connection, start), str(error))
+    return found, None
+
+
+def series(path: Path, after: int = 0) -> dict[int, list[str]]:
+    """Return the keys of the series whose number is greater than `after`.
+
+    Raises:
+        sqlite3.Error: they can't be read.
+    """
+    with _reading(path) as connection:
+        found = connection.execute("SELECT id, keys FROM series WHERE id > ? ORDER BY id", (after,))
+        return {number: json.loads(keys) for number, keys in found}
+
+
+def rows(path: Path, step: int) -> Iterator[Row]:
+    """Yield the rows of this step and later ones, as far as they can be read."""
+    keys = series(path)
+    first = 1
+    while True:
+        entries, damage = read(path, first, _AT_ONCE)
+        for entry in entries:
+            if entry.kind == "row" and entry.step >= step:
+                yield Row(entry.step, entry.at, keys[entry.series], entry.values)
+        if damage is not None and damage.next is not None:
+            first = damage.next
+        elif entries and damage is None:
+            first = entries[-1].seq + 1
+        else:
+            return
+
+
+def _next_readable(connection: sqlite3.Connection, start: int) -> int | None:
+    """Return the first seq behind a part that can't be read: pages hold neighbours, so a step that is too long is halved."""
+
+    def probe(seq: int) -> int | None:
+        try:
+            entry = connection.execute(_SELECT, (seq, 1)).fetchone()
+            return entry and int(entry[0])
+        except sqlite3.DatabaseError:
+            return None
+
+    bad, step = start, 1
+    while step <= 2**40:
+        readable = probe(bad + step)
+        if readable is not None:
+            break
+        bad, step = bad + step, step * 2
+    else:
+        return None
+    good = bad + step
+    while good - bad > 1:
+        middle = (bad + good) // 2
+        found = probe(middle)
+        if found is None:
+            bad = middle
+        else:
+            good, readable = middle, found
+    return readable
+
+
+def _reading(path: Path) -> contextlib.closing[sqlite3.Connection]:
+    """Open a journal to read it. Who can't write can't checkpoint either."""
+    return contextlib.closing(
+        sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None, timeout=20)
+    )
+
+
+def _is_unmade(error: sqlite3.DatabaseError) -> bool:
+    return "no such table" in str(error)
+
+
+def attempts(folder: Path) -> dict[int, Path]:
+    """Return the journals of a run's folder by the numbers of their attempts."""
+    found = {path.name.removesuffix(SUFFIX): path for path in folder.glob(f"*{SUFFIX}")}
+    return {int(number): found[number] for number in sorted(filter(str.isdigit, found), key=int)}
+
+
+def lock_of(path: Path) -> Path:
+    """Return the lease that the writer of a journal holds."""
+    return path.with_suffix(".lock")

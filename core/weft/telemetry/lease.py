@@ -1,0 +1,77 @@
+"""A lock file that says whether a process is still there, and the last word that it left.
+
+The kernel takes the lock away when the process ends, however it ends. It is a record lock: a fork doesn't inherit it. Who only
+asks whether it is held takes a share of it, so that two who ask don't see each other.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from pathlib import Path
+
+_PATIENCE = 5.0
+_PAUSE = 0.01
+
+
+class Lease:
+    """A lock file, held by this process until it ends or lets go.
+
+    Raises:
+        BlockingIOError: another process holds it.
+        OSError: the file can't be made.
+    """
+
+    def __init__(self, path: Path, patience: float = 0.0):
+        self.path = path
+        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        deadline = time.monotonic() + patience
+        while True:
+            try:
+                fcntl.lockf(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except OSError:
+                if time.monotonic() >= deadline:
+                    os.close(self._file)
+                    raise BlockingIOError(f"{path} is held by another process") from None
+                time.sleep(_PAUSE)
+        os.ftruncate(self._file, 0)
+
+    def say(self, word: str) -> None:
+        """Leave a word in the file. One system call, so that a signal's handler may do it."""
+        os.pwrite(self._file, word.encode(), 0)
+
+    def stands(self) -> bool:
+        """Whether the file is still the one that was locked."""
+        try:
+            return os.path.samestat(os.fstat(self._file), os.stat(self.path))
+        except FileNotFoundError:
+            return False
+
+    def release(self) -> None:
+        """Let go of it."""
+        os.close(self._file)
+
+
+def held(path: Path) -> bool:
+    """Whether another process holds it. This process's own leases can't be asked after: closing the file would end them."""
+    try:
+        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.lockf(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(file)
+    return False
+
+
+def word(path: Path) -> str:
+    """Return the last word of who held it."""
+    try:
+        return path.read_text(errors="replace")
+    except FileNotFoundError:
+        return ""

@@ -1,0 +1,310 @@
+"""A tracker that keeps a journal in the run's folder, for another process to ship. It waits for no store, nor imports mlflow.
+
+A disk that is full or fails doesn't stop the training: what can't be written waits in memory, so much of it and no more, and is
+written when the disk takes it again.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import sqlite3
+import struct
+import threading
+import time
+import weakref
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from weft.errors import TrackingError, WeftError
+from weft.telemetry import journal, lease, shipping
+from weft.telemetry.journal import Event, Journal
+from weft.telemetry.progress import PARKED, Progress
+from weft.telemetry.redaction import redact
+from weft.telemetry.spool import Pointer, Spool
+from weft.telemetry.store import shown
+from weft.telemetry.tracker import DatasetInput, Opening, Row, Status
+
+log = logging.getLogger("weft")
+
+_MOST_WAITING = 100_000
+"""Rows that wait in memory for a disk that fails."""
+_RETRY = 1.0
+_SYNCHRONIZE = 1.0
+_LOOK_AFTER_SHIPPER = 5.0
+_VARYING = "system/"
+"""Begins the names of series that a repeated step need not repeat."""
+
+
+class JournalTracker:
+    """Takes what one run reports, into a journal.
+
+    Args:
+        folder: of the run; a journal for each attempt at it is kept there.
+        uri: of the store that it is shipped to; an SQLite path is relative to the current directory.
+        artifact_root: folder that a new experiment's artifacts go into, by default `artifacts` beside an SQLite file; a
+            tracking server has its own.
+        strict: raise when the disk fails.
+        wait: seconds that `end` waits at most for all of it to be in the store.
+    """
+
+    def __init__(
+        self, folder: Path, uri: str, artifact_root: Path | None = None, strict: bool = False, wait: float = 2.0
+    ) -> None:
+        self._folder = folder.absolute()
+        self._spool = Spool(uri)
+        self._artifact_root = artifact_root and artifact_root.absolute()
+        self._strict = strict
+        self._wait = wait
+        self._guard = threading.RLock()
+        self._waiting: list[Row | Event] = []
+        self._dropped = 0
+        self._failure = ""
+        self._retry_at = 0.0
+        self._repeats: dict[tuple[str, int], list[bytes]] = {}
+        self._last_repeat = -1
+        self._diverged = False
+        self._copies = 0
+        self._journal: Journal | None = None
+        self._lost = "the run was not started"
+        self._ended = threading.Event()
+
+    @property
+    def run_id(self) -> str:
+        """The store's name for this run; waits until all of an ended run is there, or of one under way until it is begun.
+
+        Raises:
+            TrackingError: the store doesn't take it; says why.
+        """
+        self._begun()
+        while True:
+            known = self._progress()
+            pending = self._spool.is_pending(self._pointer)
+            if known.run_id is not None and not (pending and self._ended.is_set()) and known.state != PARKED:
+                return known.run_id
+            if told := self._spool.said() or (not pending and known.said):
+                raise TrackingError(f"{told} (all of it is kept in {self._folder}; `weft sync` ships it)")
+            shipping.ensure(self._spool)
+            time.sleep(0.02)
+
+    @property
+    def known_id(self) -> str | None:
+        """The store's name for this run, where it is known by now."""
+        return self._progress().run_id if self._journal is not None else None
+
+    def start(self, opening: Opening) -> None:
+        """Open the run.
+
+        Raises:
+            TrackingError: no journal can be kept in its folder.
+        """
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            number = max(journal.attempts(self._folder), default=0) + 1
+            path = self._folder / f"{number}{journal.SUFFIX}"
+            self._lease = lease.Lease(journal.lock_of(path))
+            writer = {"store": shown(self._spool.uri), "pid": os.getpid(), "host": socket.gethostname()}
+            self._journal = Journal(path, {"key": opening.key, "attempt": number, **writer})
+            self._journal.append([Event("open", self._opened(opening))])
+        except (OSError, sqlite3.Error) as error:
+            raise TrackingError(f"no journal can be kept in {self._folder}: {error}") from None
+        if self._journal.network:
+            log.warning(
+                "%s is on a network file system (%s): its journal is kept in a slower way; a local disk is better",
+                *(self._folder, self._journal.network),
+            )
+        self._pointer = Pointer(opening.key, number, path)
+        self._lost = ""
+        _alive.add(self)
+        self._spool.register(self._pointer)
+        shipping.ensure(self._spool)
+        threading.Thread(target=self._keep, daemon=True, name="weft journal").start()
+
+    def log(self, rows: Sequence[Row]) -> None:
+        """Take these rows. When it returns they outlive this process, unless the disk fails.
+
+        Raises:
+            UserError: a value is no number, or a step no integer of 64 bits; none of the rows was taken.
+            TrackingError: the disk fails and `strict` was asked for, or the run is not under way in this process.
+        """
+        self._take([row for row in map(self._unrepeated, rows) if row.keys] if self._repeats else rows)
+
+    def tag(self, tags: Mapping[str, str]) -> None:
+        """Set tags; a later value replaces an earlier one."""
+        self._take([Event("tags", _redacted(tags))])
+
+    def artifact(self, path: Path, folder: str = "") -> None:
+        """Keep a file, or all files of a folder, under `folder` of the run. What is in the run's own folder must stay there."""
+        self._take([Event("artifact", {"path": str(path.absolute()), "folder": folder})])
+
+    def rewind(self, step: int) -> None:
+        """Expect what earlier attempts have reported of this step and later ones to come again, and don't record it twice. A
+        value that comes out differently is recorded beside the first, and a tag tells of it."""
+        for number, path in journal.attempts(self._folder).items():
+            if number < self._pointer.attempt:
+                for row in journal.rows(path, step):
+                    self._last_repeat = max(self._last_repeat, row.step)
+                    for key, value in zip(row.keys, row.values, strict=True):
+                        self._repeats.setdefault((key, row.step), []).append(_bits(value))
+
+    def end(self, status: Status) -> None:
+        """Close the run. Waits a little for the store, and says what is still on its way then.
+
+        Raises:
+            TrackingError: the disk did not take all of it; the message says how much is lost.
+        """
+        kept = self._begun()
+        with self._guard:
+            self._retry_at = 0.0
+            self._take([Event("end", {"status": str(status)}, time.time_ns() // 1_000_000)])
+            lost = len(self._waiting) + self._dropped
+            self._ended.set()
+            self._lost = "the run has ended"
+            kept.close()
+            self._lease.release()
+            _alive.discard(self)
+        if lost:
+            raise TrackingError(f"{lost} entries could not be kept in {kept.path}: {self._failure}")
+        known = self._spool.wait(self._pointer, self._wait)
+        if told := self._spool.said() or known.said:
+            log.warning("%s (all of it is kept in %s; `weft sync` ships it)", told, self._folder)
+        if refused := self._spool.dead_letters(self._pointer):
+            _, what, why = refused[0]
+            more = f", and {len(refused) - 1} more" if refused[1:] else ""
+            log.warning("%s refused %s: %s%s (`weft verify` lists all)", shown(self._spool.uri), what, why, more)
+
+    def _opened(self, opening: Opening) -> dict[str, Any]:
+        return {
+            "name": redact("name", opening.name),
+            "experiment": opening.experiment,
+            "params": _redacted(opening.params),
+            "tags": _redacted(opening.tags),
+            "dataset": opening.dataset and _dataset(opening.dataset),
+            "run_id": opening.run_id,
+            "key": opening.key,
+            "time": time.time_ns() // 1_000_000,
+            "artifact_root": self._artifact_root and str(self._artifact_root),
+        }
+
+    def _begun(self) -> Journal:
+        if self._journal is None:
+            raise TrackingError(self._lost)
+        return self._journal
+
+    def _take(self, items: Sequence[Row | Event]) -> None:
+        """Write items, behind those that wait; or let them wait."""
+        kept = self._begun()
+        with self._guard:
+            if self._lost:
+                raise TrackingError(self._lost)
+            if time.monotonic() < self._retry_at:
+                self._hold(items)
+                return
+            try:
+                kept.append([*self._waiting, *items])
+            except sqlite3.Error as error:
+                self._note_failure(str(error))
+                self._hold(items)
+                return
+            self._waiting.clear()
+            if self._retry_at:
+                self._note_recovery()
+
+    def _hold(self, items: Sequence[Row | Event]) -> None:
+        self._waiting += items
+        excess = len(self._waiting) - _MOST_WAITING
+        if excess > 0:
+            rows = [place for place, item in enumerate(self._waiting) if isinstance(item, Row)][:excess]
+            for place in reversed(rows):
+                del self._waiting[place]
+            self._dropped += len(rows)
+
+    def _note_failure(self, error: str) -> None:
+        if self._strict:
+            raise TrackingError(f"{self._begun().path}: {error} (telemetry.strict=true)")
+        if not self._retry_at:
+            log.warning("%s: %s; the run goes on, and what it reports waits in memory", self._begun().path, error)
+        self._failure, self._retry_at = error, time.monotonic() + _RETRY
+
+    def _note_recovery(self) -> None:
+        lost = f", but for {self._dropped} rows that were too many to wait" if self._dropped else ""
+        log.warning("%s: can be written again; what waited has been written%s", self._begun().path, lost)
+        self._retry_at = 0.0
+
+    def _unrepeated(self, row: Row) -> Row:
+        """Return a row without the values that an earlier attempt has reported, bit for bit."""
+        if row.step > self._last_repeat:
+            return row
+        new = [
+            (key, value) for key, value in zip(row.keys, row.values, strict=True) if not self._is_repeat(key, row.step, value)
+        ]
+        return Row(row.step, row.timestamp, [key for key, _ in new], [value for _, value in new])
+
+    def _is_repeat(self, key: str, step: int, value: float) -> bool:
+        known = self._repeats.get((key, step))
+        if not known:
+            return False
+        if known.pop(0) == _bits(value):
+            return True
+        if not self._diverged and not key.startswith(_VARYING):
+            self._diverged = True
+            self.tag({"weft.resume_diverged": f"{key} at step {step} came out differently"})
+        return False
+
+    def _progress(self) -> Progress:
+        return self._spool.progress_of(self._pointer)
+
+    def _keep(self) -> None:
+        """Beside the training: have the disk keep what was written, and see that somebody ships it."""
+        turns, failed = 0, False
+        while not self._ended.wait(_SYNCHRONIZE) and not self._lost:
+            turns += 1
+            try:
+                self._begun().synchronize()
+                if turns % int(_LOOK_AFTER_SHIPPER / _SYNCHRONIZE) == 0:
+                    shipping.ensure(self._spool)
+            except (OSError, WeftError) as error:
+                if not failed:
+                    log.warning("%s: %s", shown(self._spool.uri), error)
+                failed = True
+
+    def leave_to_parent(self) -> None:
+        """In a fork: the run is the parent's."""
+        self._lost = "a run is reported by the process that started it, not by its forks"
+        self._guard = threading.RLock()
+        self._begun().abandon()
+
+
+_alive: weakref.WeakSet[JournalTracker] = weakref.WeakSet()
+
+
+def _leave_to_parent() -> None:
+    for tracker in list(_alive):
+        tracker.leave_to_parent()
+    _alive.clear()
+
+
+os.register_at_fork(after_in_child=_leave_to_parent)
+
+
+def note_signal(name: str) -> None:
+    """Leave word in every run under way that a signal has come: one that doesn't come to its end was killed, not failed. A
+    signal's handler may call it."""
+    for tracker in list(_alive):
+        tracker._lease.say(name)
+
+
+def _bits(value: float) -> bytes:
+    return struct.pack("<d", value)
+
+
+def _redacted(values: Mapping[str, str]) -> dict[str, str]:
+    return {key: redact(key, str(value)) for key, value in values.items()}
+
+
+def _dataset(dataset: DatasetInput) -> dict[str, Any]:
+    profile = {key: redact(key, value) if isinstance(value, str) else value for key, value in dataset.profile.items()}
+    source = redact("source", dataset.source)
+    return {"name": dataset.name, "digest": dataset.digest, "source": source, "profile": profile}

@@ -1,0 +1,321 @@
+"""The process that ships journals to a store of MLflow: one a store, the only one that writes to it.
+
+`python -m weft.telemetry.shipper` is told the store's URI on standard input, and ends when there has been nothing to do for
+a while. It reads journals without changing them, and keeps in the spool how far it has come. It may die between any two of
+its steps: what it repeats then is there already.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import random
+import signal
+import sqlite3
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from weft.errors import JournalError, TrackingError
+from weft.telemetry import delivery, journal, lease
+from weft.telemetry.delivery import Delivery, Forbidden, Gone, Point, Store
+from weft.telemetry.names import Names
+from weft.telemetry.progress import DONE, PARKED, SHIPPING, Progress, ProgressFile
+from weft.telemetry.spool import Pointer, Spool
+from weft.telemetry.store import in_one_line, prepare
+from weft.telemetry.tracker import Status
+
+log = logging.getLogger("weft.shipper")
+
+_ENTRIES = 2000  # read at once
+_POINTS = 10_000  # delivered at once
+_POLL = 0.1
+_IDLE = 10.0
+_LONGEST_PAUSE = 60.0
+_PATIENCE = 1.0
+_LOG_LENGTH = 1_000_000
+_CLIENT = {
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",  # by MLflow's client: it is the one that reads Retry-After; all else is ours
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "60",
+}
+
+
+class Shipment:
+    """One journal on its way into the store."""
+
+    def __init__(self, pointer: Pointer, store: Store, records: ProgressFile, progress: Progress):
+        self.pointer = pointer
+        self.progress = progress
+        self._store = store
+        self._records = records
+        self._delivery: Delivery | None = None
+        self._keys: dict[int, list[str]] = {}
+        self._names = Names()
+        self._is_begun = False
+        self._last_time = 0
+        self._seq = 0
+        self._lock = journal.lock_of(pointer.path)
+
+    def move(self) -> bool:
+        """Ship what has come since the last time; return whether there was anything.
+
+        Raises:
+            OutOfReach: the store doesn't answer; the next time goes on from here.
+            Forbidden: it wants other credentials.
+        """
+        try:
+            return self._move()
+        except Gone as error:
+            self._park(str(error))
+        except (JournalError, sqlite3.Error) as error:
+            self._park(f"{self.pointer.path}: {error}")
+        return True
+
+    def _move(self) -> bool:
+        lived = lease.held(self._lock)  # asked first: what was written before the end is read then
+        entries, damage = journal.read(self.pointer.path, self.progress.cursor + 1, _ENTRIES)
+        if entries:
+            self._learn_names()
+            self._ship(entries)
+        if damage is not None:
+            self._note_damage(damage, lived)
+        elif not entries and not lived:
+            self._conclude()
+        return bool(entries) or damage is not None or not lived
+
+    def _learn_names(self) -> None:
+        """Learn the names that this run has had so far, those of earlier attempts first."""
+        if not self._is_begun:
+            self._is_begun = True
+            journal.header(self.pointer.path)  # refuses a format that isn't known
+            for number, path in journal.attempts(self.pointer.path.parent).items():
+                if number < self.pointer.attempt:
+                    with contextlib.suppress(sqlite3.Error):
+                        self._mended(journal.series(path))
+        self._keys |= self._mended(journal.series(self.pointer.path, len(self._keys)))
+
+    def _mended(self, series: Mapping[int, list[str]]) -> dict[int, list[str]]:
+        return {number: [self._names[key] for key in keys] for number, keys in series.items()}
+
+    def _ship(self, entries: list[journal.Entry]) -> None:
+        points: list[Point] = []
+        for entry in entries:
+            self._seq = entry.seq
+            if entry.kind == "row":
+                self._last_time = entry.at
+                keys = self._keys[entry.series]
+                points += ((key, value, entry.step, entry.at) for key, value in zip(keys, entry.values, strict=True))
+                if len(points) >= _POINTS:
+                    self._deliver(points)
+                    points = []
+            else:
+                self._deliver(points)
+                points = []
+                self._event(entry)
+                self._advance(entry.seq)
+        self._deliver(points)
+        self._advance(entries[-1].seq)
+
+    def _deliver(self, points: list[Point]) -> None:
+        if points:
+            self._run().points(points)
+
+    def _advance(self, seq: int) -> None:
+        self.progress.cursor = seq
+        self._records.save(self.pointer.key, self.pointer.attempt, self.progress)
+
+    def _event(self, entry: journal.Entry) -> None:
+        told = entry.told
+        match entry.kind:
+            case "journal":
+                pass
+            case "open":
+                self._delivery = delivery.begin(self._store, told, self._refuse)
+                self.progress.run_id = self._delivery.run_id
+            case "tags":
+                self._run().tags(told)
+            case "artifact":
+                self._run().artifact(**told)
+            case "end":
+                self._run().end(told["status"], entry.at)
+                self.progress.state = DONE
+            case _:
+                self._refuse(f"entry of kind {entry.kind!r}", "this weft doesn't know it")
+
+    def _run(self) -> Delivery:
+        if self._delivery is None:
+            if self.progress.run_id is None:
+                raise JournalError("its opening is lost: it can't be told which run this is")
+            self._delivery = Delivery(self._store, self.progress.run_id, self._refuse)
+        return self._delivery
+
+    def _conclude(self) -> None:
+        """Say how a run ended whose process is gone without a word."""
+        if self.progress.run_id is not None:
+            name = lease.word(self._lock).strip()
+            how = f"was ended by {name}" if name else "ended without a word"
+            self._close(Status.KILLED if name else Status.FAILED, f"the process that trained {how}")
+        self.progress.state = DONE
+        self._advance(self.progress.cursor)
+
+    def _close(self, status: Status, why: str) -> None:
+        self._run().tags({"weft.error": why})
+        self._run().end(str(status), self._last_time or time.time_ns() // 1_000_000)
+
+    def _note_damage(self, damage: journal.Damage, lived: bool) -> None:
+        """Go on behind a part that can't be read, and say which it was."""
+        self.progress.said = "; ".join(filter(None, [self.progress.said, f"damaged {damage}"]))
+        self._seq = damage.first
+        self._refuse(f"entries from {damage.first} on", damage.error)
+        if self.progress.run_id is not None:
+            self._run().tags({"weft.damaged": self.progress.said})
+        if damage.next is not None:
+            self._advance(damage.next - 1)
+        elif not lived:
+            self._conclude()
+
+    def _park(self, why: str) -> None:
+        self.progress.state, self.progress.said = PARKED, why
+        self._advance(self.progress.cursor)
+        log.warning("%s", why)
+
+    def _refuse(self, what: str, why: str) -> None:
+        self._records.refuse(self.pointer.key, self.pointer.attempt, self._seq, what, why)
+
+
+class Shipper:
+    """Ships what is in a spool. For the one process that holds its lock."""
+
+    def __init__(self, spool: Spool, store: Store):
+        self._spool = spool
+        self._store = store
+        self._records = spool.open_progress()
+        self._shipments: dict[Pointer, Shipment] = {}
+        self._order = 0
+
+    def turn(self) -> bool | None:
+        """Ship some of every journal; return whether there was anything to ship, None when no journal is left.
+
+        Raises:
+            OutOfReach: the store doesn't answer. The next turn begins with another journal, lest one stops them all.
+            Forbidden: it wants other credentials.
+        """
+        first: dict[str, Pointer] = {}
+        for pointer in self._spool.pending():
+            first.setdefault(pointer.key, pointer)  # an attempt waits for the one before it
+        waiting = list(first.values())
+        moved = False
+        for _ in range(len(waiting)):
+            self._order += 1
+            pointer = waiting[self._order % len(waiting)]
+            shipment = self._shipment(pointer)
+            moved |= shipment.progress.state == DONE or shipment.move()
+            if shipment.progress.state != SHIPPING:
+                self._spool.forget(pointer)
+                del self._shipments[pointer]
+        return moved if waiting else None
+
+    def say(self, text: str) -> None:
+        """Tell what is wrong with the store, or with nothing that nothing is."""
+        self._records.say(text)
+
+    def close(self) -> None:
+        """Close what is open."""
+        self._records.close()
+
+    def _shipment(self, pointer: Pointer) -> Shipment:
+        if pointer not in self._shipments:
+            progress = self._spool.progress_of(pointer)
+            if progress.state == PARKED:  # asked for again: it may pass by now
+                progress = Progress(run_id=progress.run_id, cursor=progress.cursor)
+            self._shipments[pointer] = Shipment(pointer, self._store, self._records, progress)
+        return self._shipments[pointer]
+
+
+def serve(spool: Spool, stopped: threading.Event, idle: float = _IDLE) -> None:
+    """Ship until there has been nothing to ship for `idle` seconds, or until stopped. Does nothing where another process is at
+    it already."""
+    while not stopped.is_set():
+        try:
+            hold = lease.Lease(spool.lock, patience=_PATIENCE)
+        except OSError:
+            return
+        try:
+            shipper = Shipper(spool, Store(spool.uri))
+            try:
+                _ship(shipper, hold, stopped, idle)
+                stood = hold.stands()
+            finally:
+                shipper.close()
+        finally:
+            hold.release()
+        if not stood or not spool.pending():  # else one was registered while the lock was let go
+            return
+
+
+def _ship(shipper: Shipper, hold: lease.Lease, stopped: threading.Event, idle: float) -> None:
+    failures, quiet = 0, time.monotonic()
+    shipper.say("")
+    while not stopped.is_set() and hold.stands():
+        try:
+            moved = shipper.turn()
+        except TrackingError as error:
+            shipper.say(_told(error))
+            stopped.wait(pause(failures, isinstance(error, Forbidden)))
+            failures += 1
+            quiet = time.monotonic()
+            continue
+        if failures:
+            shipper.say("")
+            failures = 0
+        if moved is not None:
+            quiet = time.monotonic()
+        elif time.monotonic() - quiet >= idle:
+            return
+        if not moved:
+            stopped.wait(_POLL)
+
+
+def pause(failures: int, forbidden: bool = False) -> float:
+    """Return the seconds until the next attempt: twice as long each time, up to a minute, and less by chance, so that many
+    don't come back at once. Credentials don't change by themselves: a minute."""
+    return random.uniform(0.5, 1) * (_LONGEST_PAUSE if forbidden else min(_LONGEST_PAUSE, 2.0 ** (failures + 1)))
+
+
+def _told(error: Exception) -> str:
+    paused = "paused until the credentials are right: " if isinstance(error, Forbidden) else ""
+    return paused + in_one_line(error)
+
+
+def _main() -> None:
+    stopped = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stopped.set())
+    for number in (signal.SIGINT, signal.SIGHUP):  # a terminal's affair
+        signal.signal(number, signal.SIG_IGN)
+    for name, value in _CLIENT.items():
+        os.environ.setdefault(name, value)
+    prepare()
+    told = json.loads(sys.stdin.read() or "null")
+    if told is None:  # it was started to be warm, and nothing came of it
+        return
+    spool = Spool(told["uri"])
+    _print_to(spool.log)
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s")
+    serve(spool, stopped, told.get("idle", _IDLE))
+
+
+def _print_to(path: Path) -> None:
+    """Have all that is printed in a file of its own, from the start where that has become long."""
+    size = path.stat().st_size if path.exists() else 0
+    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | (os.O_TRUNC if size > _LOG_LENGTH else 0), 0o600)
+    for stream in (1, 2):
+        os.dup2(file, stream)
+    os.close(file)
+
+
+if __name__ == "__main__":
+    _main()

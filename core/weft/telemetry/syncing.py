@@ -1,0 +1,93 @@
+"""Ships what is left in journals, to their own store or to any other, and waits for it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from weft.errors import JournalError, TrackingError
+from weft.telemetry import journal, lease, shipping, verification
+from weft.telemetry.delivery import Store
+from weft.telemetry.progress import DONE
+from weft.telemetry.spool import Pointer, Spool
+
+_POLL = 0.1
+
+
+@dataclass
+class Synced:
+    """What became of the journals: how many were shipped now, had been before, are of runs under way; what went wrong."""
+
+    shipped: int = 0
+    before: int = 0
+    under_way: int = 0
+    problems: list[str] = field(default_factory=list)
+
+
+def sync(folders: Sequence[Path], uri: str | None, told: Callable[[int, int], object] = lambda done, all: None) -> Synced:
+    """Ship the journals of these runs' folders to a store, by default each to its own; call `told` with how many are done.
+
+    Raises:
+        ConfigError: a journal's own store is known without its password only.
+        TrackingError: a store can't be reached. Shipping goes on by itself once it can.
+    """
+    result = Synced()
+    by_store: dict[str, list[Pointer]] = {}
+    for folder in folders:
+        try:
+            place = uri or verification.home_of(folder)
+        except JournalError as error:
+            result.problems.append(str(error))
+            continue
+        for number, path in journal.attempts(folder).items():
+            try:
+                header = journal.header(path)
+            except JournalError as error:
+                result.problems.append(str(error))
+                continue
+            if header is not None:
+                by_store.setdefault(place, []).append(Pointer(header["key"], number, path))
+    for place, pointers in by_store.items():
+        _ = Store(place).client  # raises where it can't be reached, before anything is noted
+        _ship(Spool(place), pointers, result, told)
+    return result
+
+
+def _ship(spool: Spool, pointers: Iterable[Pointer], result: Synced, told: Callable[[int, int], object]) -> None:
+    asked = []
+    for pointer in pointers:
+        if spool.progress_of(pointer).state == DONE:
+            result.before += 1
+        elif lease.held(journal.lock_of(pointer.path)):
+            result.under_way += 1
+            spool.register(pointer)
+        else:
+            spool.register(pointer)
+            asked.append(pointer)
+    while left := [pointer for pointer in asked if spool.is_pending(pointer)]:
+        told(len(asked) - len(left), len(asked))
+        shipping.ensure(spool)
+        if said := spool.said():
+            raise TrackingError(f"{said}; {len(left)} journals are left, and are tried again until they are shipped")
+        time.sleep(_POLL)
+    told(len(asked), len(asked))
+    for pointer in asked:
+        progress = spool.progress_of(pointer)
+        result.shipped += progress.state == DONE
+        result.problems += [f"{pointer.path}: {progress.said}"] if progress.said else []
+
+
+def prune(folder: Path, uri: str) -> bool:
+    """Remove the journals of a run of which all is in the store; return whether it is.
+
+    Raises:
+        TrackingError: the store can't be reached.
+    """
+    if not verification.verify(folder, uri).is_right:
+        return False
+    for path in journal.attempts(folder).values():
+        for file in (path, *(path.with_name(path.name + end) for end in ("-wal", "-shm")), journal.lock_of(path)):
+            file.unlink(missing_ok=True)
+    return True
