@@ -17,6 +17,7 @@ import pytest
 from weft import UserError, cli
 from weft.catalog import catalog
 from weft.folder import Folder
+from weft.telemetry import syncing, verification
 
 WEFT = [sys.executable, "-m", "weft.cli"]
 
@@ -47,6 +48,7 @@ def runs(folder: Path) -> list[Folder]:
 def mlflow_runs(folder: Path) -> list[Any]:
     from mlflow import MlflowClient
 
+    syncing.sync(verification.folders(folder), None)
     client = MlflowClient(f"sqlite:///{folder}/runs/mlflow.db")
     experiments = [experiment.experiment_id for experiment in client.search_experiments()]
     return list(client.search_runs(experiments))
@@ -238,7 +240,7 @@ class TestProcesses:
     """Commands in processes of their own, on a store of their own."""
 
     def test_a_run_and_what_it_leaves(self, here: Path) -> None:
-        done = weft("run", "model=cnn", "epochs=2", "tags={team: blue}", "name=first", folder=here)
+        done = weft("run", "model=cnn", "epochs=2", "tags={team: blue}", "name=first", "telemetry.wait=60", folder=here)
         assert "test/accuracy" in done.stdout
         (folder,) = runs(here)
         record = folder.record()

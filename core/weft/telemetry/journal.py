@@ -43,22 +43,7 @@ _TABLES = (
 )
 _INSERT = "INSERT INTO entries VALUES (?, ?, ?, ?, ?, ?)"
 _SELECT = "SELECT seq, kind, step, at, series, content FROM entries WHERE seq >= ? ORDER BY seq LIMIT ?"
-_NETWORKS = (
-    "nfs",
-    "nfs4",
-    "cifs",
-    "smb",
-    "smb2",
-    "smb3",
-    "smbfs",
-    "afpfs",
-    "9p",
-    "ceph",
-    "lustre",
-    "glusterfs",
-    "beegfs",
-    "gpfs",
-)
+_NETWORKS = "nfs nfs4 cifs smb smb2 smb3 smbfs afpfs 9p ceph lustre glusterfs beegfs gpfs sshfs".split()  # noqa: SIM905
 _AT_ONCE = 10_000
 _INTEGERS = range(-(2**63), 2**63)
 
@@ -270,19 +255,21 @@ def header(path: Path) -> dict[str, Any] | None:
     if start and not start.startswith(b"SQLite format 3\0"):
         raise JournalError(f"{path}: is no journal of weft's")
     try:
-        entries, _ = read(path, 1, 1)
         with _reading(path) as connection:
-            (application,), (version,) = (
-                connection.execute(f"PRAGMA {n}").fetchone() for n in ("application_id", "user_version")
-            )
+            (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+            (application,) = connection.execute("PRAGMA application_id").fetchone()
+            (version,) = connection.execute("PRAGMA user_version").fetchone()
+        entries, _ = read(path, 1, 1)
     except sqlite3.Error as error:
         raise JournalError(f"{path}: can't be read ({error})") from None
-    if not entries and application in (0, _APPLICATION):
+    if not tables:
         return None
     if application != _APPLICATION:
         raise JournalError(f"{path}: is an SQLite database, and no journal of weft's")
     if version > FORMAT:
         raise JournalError(f"{path}: was written by a newer weft, in format {version}; this one knows {FORMAT}: upgrade weft")
+    if not entries or entries[0].kind != "journal":
+        raise JournalError(f"{path}: its beginning is damaged")
     return entries[0].told
 
 

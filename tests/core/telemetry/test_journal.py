@@ -1,0 +1,334 @@
+"""A journal keeps every bit, in order, and says what it can't read."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import shutil
+import sqlite3
+import stat
+import struct
+from collections import namedtuple
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from weft.errors import JournalError, UserError
+from weft.telemetry import journal
+from weft.telemetry.journal import Damage, Event, Journal
+from weft.telemetry.tracker import Row
+
+_NOW = 1_700_000_000_000
+_LEAST = -(2**63)
+
+finite_or_not = st.floats(allow_nan=True, allow_infinity=True) | st.sampled_from([-0.0, 5e-324, math.nan, -math.inf])
+rows = st.builds(
+    lambda step, at, pairs: Row(step, at, [*pairs], [*pairs.values()]),
+    st.integers(_LEAST, -_LEAST - 1),
+    st.integers(0, 2**50),
+    st.dictionaries(st.text(), finite_or_not, min_size=1, max_size=4),
+)
+
+
+def kept(path: Path) -> list[Row]:
+    return list(journal.rows(path, _LEAST))
+
+
+def bits(values: Any) -> list[bytes]:
+    return [struct.pack("<d", value) for value in values]
+
+
+@settings(max_examples=60, deadline=None)
+@given(batches=st.lists(st.lists(rows, max_size=6), max_size=6))
+def test_every_value_is_kept_bit_for_bit_in_order(batches: list[list[Row]], tmp_path_factory: pytest.TempPathFactory) -> None:
+    path = tmp_path_factory.mktemp("journal") / "1.journal"
+    written = Journal(path, {"key": "k"})
+    for batch in batches:
+        written.append(batch)
+    written.close()
+    given = [row for batch in batches for row in batch]
+    read = kept(path)
+    assert [(row.step, [*row.keys], bits(row.values)) for row in read] == [
+        (row.step, [*row.keys], bits(row.values)) for row in given
+    ]
+    last: dict[str, tuple[int, int]] = {}
+    for before, row in zip(given, read, strict=True):
+        assert row.timestamp >= before.timestamp
+        for key in row.keys:
+            if key in last:
+                assert row.timestamp >= last[key][0], "of one key, no time is before the last"
+                assert (row.timestamp, row.step) != last[key], "two points of one key are told apart"
+            last[key] = (row.timestamp, row.step)
+
+
+def test_events_and_rows_stand_in_the_order_they_came(tmp_path: Path) -> None:
+    written = Journal(tmp_path / "1.journal", {"key": "k", "attempt": 1})
+    written.append([Event("open", {"name": "n"}), Row(0, _NOW, ["a"], [1.0]), Event("tags", {"b": "2"})])
+    written.append([Event("end", {"status": "FINISHED"}, _NOW + 5)])
+    written.close()
+    entries, damage = journal.read(tmp_path / "1.journal", 1, 100)
+    assert damage is None
+    assert [(entry.seq, entry.kind) for entry in entries] == [
+        (1, "journal"),
+        (2, "open"),
+        (3, "row"),
+        (4, "tags"),
+        (5, "end"),
+    ]
+    assert entries[0].told == {"format": journal.FORMAT, "key": "k", "attempt": 1}
+    assert entries[4].at == _NOW + 5
+    assert [entry.seq for entry in journal.read(tmp_path / "1.journal", 3, 2)[0]] == [3, 4]
+    assert journal.header(tmp_path / "1.journal") == {"format": 1, "key": "k", "attempt": 1}
+
+
+def test_it_is_for_its_owner_s_eyes(tmp_path: Path) -> None:
+    written = Journal(tmp_path / "1.journal", {})
+    written.append([Row(0, _NOW, ["a"], [1.0])])
+    for file in tmp_path.iterdir():
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600, file
+    assert {file.name for file in tmp_path.iterdir()} == {"1.journal", "1.journal-wal", "1.journal-shm"}
+    written.close()
+
+
+def test_one_that_is_there_is_not_written_again(tmp_path: Path) -> None:
+    Journal(tmp_path / "1.journal", {}).close()
+    with pytest.raises(FileExistsError):
+        Journal(tmp_path / "1.journal", {})
+
+
+@pytest.mark.parametrize("at", [0, -5, -(2**40)])
+def test_a_clock_before_1970_begins_there(at: int, tmp_path: Path) -> None:
+    written = Journal(tmp_path / "1.journal", {})
+    written.append([Row(1, at, ["a"], [1.0]), Row(1, at, ["a"], [1.0]), Row(2, at, ["a"], [1.0])])
+    written.close()
+    assert [row.timestamp for row in kept(tmp_path / "1.journal")] == [0, 1, 1]
+
+
+def test_a_clock_that_jumps_leaves_the_times_of_a_key_in_order(tmp_path: Path) -> None:
+    year = 365 * 24 * 3600 * 1000
+    written = Journal(tmp_path / "1.journal", {})
+    for step, at in enumerate([_NOW, _NOW - 3_600_000, _NOW + 10 * year, _NOW + 5, 0]):
+        written.append([Row(step, at, ["a"], [0.0]), Row(step, at, [f"own{step}"], [0.0])])
+    written.close()
+    read = kept(tmp_path / "1.journal")
+    later = _NOW + 10 * year
+    assert [row.timestamp for row in read if row.keys == ["a"]] == [_NOW, _NOW, later, later, later]
+    assert [row.timestamp for row in read if row.keys != ["a"]] == [_NOW, _NOW - 3_600_000, later, _NOW + 5, 0]
+
+
+def test_a_hundred_thousand_keys_are_kept_apart(tmp_path: Path) -> None:
+    written = Journal(tmp_path / "1.journal", {})
+    for start in range(0, 100_000, 10_000):
+        written.append([Row(0, _NOW, [f"key{number}"], [float(number)]) for number in range(start, start + 10_000)])
+    written.close()
+    assert [(row.keys, row.values) for row in kept(tmp_path / "1.journal")] == [
+        ([f"key{number}"], (float(number),)) for number in range(100_000)
+    ]
+
+
+def test_a_refused_row_leaves_nothing_of_its_batch(tmp_path: Path) -> None:
+    written = Journal(tmp_path / "1.journal", {})
+    with pytest.raises(UserError):
+        written.append([Row(0, _NOW, ["new"], [1.0]), Row(0, _NOW, ["bad"], ["x"])])  # type: ignore[list-item]
+    written.append([Row(0, _NOW, ["new"], [2.0])])
+    written.close()
+    assert [(row.keys, row.values) for row in kept(tmp_path / "1.journal")] == [(["new"], (2.0,))]
+
+
+def test_a_disk_that_is_full_refuses_and_takes_again(tmp_path: Path) -> None:
+    written = Journal(tmp_path / "1.journal", {})
+    (pages,) = written._connection.execute("PRAGMA page_count").fetchone()
+    written._connection.execute(f"PRAGMA max_page_count = {pages + 2}")
+    acknowledged = 0
+    with pytest.raises(sqlite3.OperationalError, match="full"):  # noqa: PT012
+        for step in range(10_000):
+            written.append([Row(step, _NOW, ["a"], [float(step)])])
+            acknowledged += 1
+    assert 0 < acknowledged < 10_000
+    written.append([Row(-1, _NOW, ["a"], [0.5])])  # opened anew, without the limit: there is room again
+    written.close()
+    assert [row.step for row in kept(tmp_path / "1.journal")] == [*range(acknowledged), -1]
+
+
+def test_a_connection_that_can_not_be_opened_anew_is_tried_the_next_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written = Journal(tmp_path / "1.journal", {})
+    written._connection.close()  # as an error of the disk may leave it
+    connected = written._connected
+
+    def fails() -> sqlite3.Connection:
+        raise sqlite3.OperationalError("unable to open database file")
+
+    monkeypatch.setattr(written, "_connected", fails)
+    for _ in range(2):
+        with pytest.raises(sqlite3.ProgrammingError):
+            written.append([Row(0, _NOW, ["a"], [1.0])])
+    monkeypatch.setattr(written, "_connected", connected)
+    with pytest.raises(sqlite3.ProgrammingError):
+        written.append([Row(0, _NOW, ["a"], [1.0])])
+    written.append([Row(0, _NOW, ["a"], [2.0])])
+    written.close()
+    assert [row.values for row in kept(tmp_path / "1.journal")] == [(2.0,)]
+
+
+def test_what_was_committed_before_an_interruption_is_counted(tmp_path: Path) -> None:
+    """Whoever is interrupted may write on: the next entry takes the next number, whatever became of the last."""
+    written = Journal(tmp_path / "1.journal", {})
+    with pytest.raises(KeyboardInterrupt), written._transaction() as entries:  # noqa: PT012
+        entries.append((2, "row", 0, _NOW, 1, b""))
+        raise KeyboardInterrupt
+    written.append([Row(0, _NOW, ["a"], [1.0])])
+    written.close()
+    assert [entry.seq for entry in journal.read(tmp_path / "1.journal", 1, 10)[0]] == [1, 2]
+
+
+def test_a_network_s_file_system_gets_another_mode(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    mount = namedtuple("mount", "mountpoint fstype")
+    mounts = [mount("/", "ext4"), mount(str(tmp_path), "fuse.sshfs"), mount(f"{tmp_path}/x", "ext4")]
+    monkeypatch.setattr("psutil.disk_partitions", lambda all: mounts)
+    written = Journal(tmp_path / "1.journal", {})
+    assert written.network == "sshfs"
+    written.append([Row(0, _NOW, ["a"], [1.0])])
+    assert {file.name for file in tmp_path.iterdir()} == {"1.journal"}
+    written.synchronize()
+    written.close()
+    assert len(kept(tmp_path / "1.journal")) == 1
+
+
+def test_a_file_system_that_can_not_be_told_is_taken_for_a_local_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(all: bool) -> None:
+        raise OSError
+
+    monkeypatch.setattr("psutil.disk_partitions", fails)
+    assert journal.file_system(tmp_path) == ""
+    monkeypatch.setattr("psutil.disk_partitions", lambda all: [])
+    assert journal.file_system(tmp_path) == ""
+
+
+def test_the_disk_is_told_to_keep_what_was_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[str] = []
+    monkeypatch.setattr("os.fsync", lambda file: told.append(os.readlink(f"/proc/self/fd/{file}")))
+    written = Journal(tmp_path / "1.journal", {})
+    written.synchronize()
+    assert told == [f"{tmp_path}/1.journal-wal"]
+    written.append([Row(0, _NOW, ["a"], [1.0])])
+    written.close()
+
+
+class TestWhatIsNoJournal:
+    @pytest.mark.parametrize(
+        ("content", "why"),
+        [(b"text", "is no journal of weft's"), (b"SQLite format 3\0" + b"x" * 200, "can't be read")],
+    )
+    def test_another_file(self, content: bytes, why: str, tmp_path: Path) -> None:
+        path = tmp_path / "1.journal"
+        path.write_bytes(content)
+        with pytest.raises(JournalError, match=why):
+            journal.header(path)
+        assert path.read_bytes() == content
+
+    def test_another_database(self, tmp_path: Path) -> None:
+        path = tmp_path / "1.journal"
+        with sqlite3.connect(path) as connection:
+            connection.execute("CREATE TABLE x (y)")
+        connection.close()
+        with pytest.raises(JournalError, match="SQLite database, and no journal"):
+            journal.header(path)
+
+    def test_a_newer_format(self, tmp_path: Path) -> None:
+        path = tmp_path / "1.journal"
+        written = Journal(path, {"key": "k"})
+        written._connection.execute("PRAGMA user_version = 7")
+        written.close()
+        before = path.read_bytes()
+        with pytest.raises(JournalError, match="by a newer weft, in format 7; this one knows 1: upgrade"):
+            journal.header(path)
+        assert path.read_bytes() == before
+
+    def test_one_that_is_not_there(self, tmp_path: Path) -> None:
+        with pytest.raises(JournalError, match="can't be read .No such file"):
+            journal.header(tmp_path / "1.journal")
+
+    def test_one_that_was_begun_and_no_more(self, tmp_path: Path) -> None:
+        (tmp_path / "1.journal").touch()
+        assert journal.header(tmp_path / "1.journal") is None
+        assert journal.read(tmp_path / "1.journal", 1, 10) == ([], None)
+
+
+@pytest.fixture(scope="module")
+def long(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A closed journal of 2,000 rows, one a page or so."""
+    path = tmp_path_factory.mktemp("long") / "1.journal"
+    written = Journal(path, {"key": "k"})
+    keys = [f"key{number}" for number in range(100)]
+    written.append([Row(step, _NOW + step, keys, [step + number / 100 for number in range(100)]) for step in range(2000)])
+    written.close()
+    return path
+
+
+class TestDamage:
+    @settings(max_examples=60, deadline=None)
+    @given(data=st.data())
+    def test_what_is_around_a_broken_page_is_read_and_the_rest_named(self, data: st.DataObject, long: Path) -> None:
+        copy = long.with_name("copy.journal")
+        shutil.copy(long, copy)
+        pages = copy.stat().st_size // 4096
+        page = data.draw(st.integers(3, pages - 1))
+        with copy.open("r+b") as file:
+            file.seek(page * 4096)
+            file.write(bytes(data.draw(st.integers(0, 255)) for _ in range(1)) * 4096)
+        read, damages, first = [], [], 1
+        while True:
+            entries, damage = journal.read(copy, first, 500)
+            read += entries
+            if damage is not None:
+                damages.append(damage)
+                if damage.next is None:
+                    break
+                first = damage.next
+            elif entries:
+                first = entries[-1].seq + 1
+            else:
+                break
+        seqs = [entry.seq for entry in read]
+        assert seqs == sorted(set(seqs)), "no entry twice"
+        lost = set(range(1, 2002)) - set(seqs)
+        named = {seq for damage in damages for seq in range(damage.first, damage.next or 2002)}
+        assert lost <= named, "nothing is lost in silence"
+        assert len(seqs) > 1000
+        for entry in read[1:]:
+            assert entry.values[0] == entry.step
+
+    def test_it_is_told_in_words(self) -> None:
+        assert str(Damage(5, 9, "malformed")) == "from entry 5 to 8 (malformed)"
+        assert str(Damage(5, None, "malformed")) == "from entry 5 on (malformed)"
+
+    def test_rows_go_on_behind_it(self, long: Path) -> None:
+        copy = long.with_name("copy.journal")
+        shutil.copy(long, copy)
+        with copy.open("r+b") as file:
+            file.seek(20 * 4096)
+            file.write(b"\0" * 4096)
+        found = [row.step for row in journal.rows(copy, 0)]
+        assert found[-1] == 1999
+        assert 1900 < len(found) < 2000
+
+
+def test_the_journals_of_a_folder_are_listed_by_their_numbers(tmp_path: Path) -> None:
+    for name in ("10.journal", "2.journal", "1.journal", "x.journal", "3.journal-wal"):
+        (tmp_path / name).touch()
+    assert [*journal.attempts(tmp_path)] == [1, 2, 10]
+    assert journal.lock_of(tmp_path / "2.journal") == tmp_path / "2.lock"
+
+
+def test_content_is_json_that_any_language_reads(tmp_path: Path) -> None:
+    written = Journal(tmp_path / "1.journal", {})
+    written.append([Event("tags", {"größe": "\ud800\0☃"}), Row(0, _NOW, ["\ud800", "a\0b", ""], [1.0, 2.0, 3.0])])
+    written.close()
+    assert kept(tmp_path / "1.journal")[0].keys == ["\ud800", "a\0b", ""]
+    assert json.loads(journal.read(tmp_path / "1.journal", 2, 1)[0][0].content) == {"größe": "\ud800\0☃"}
