@@ -76,10 +76,12 @@ class Shipment:
         return True
 
     def _move(self) -> bool:
+        if not self._is_begun:
+            self._begin()
         lived = lease.held(self._lock)  # asked first: what was written before the end is read then
         entries, damage = journal.read(self.pointer.path, self.progress.cursor + 1, _ENTRIES)
         if entries:
-            self._learn_names()
+            self._keys |= self._mended(journal.series(self.pointer.path, len(self._keys)))
             self._ship(entries)
         if damage is not None:
             self._note_damage(damage, lived)
@@ -87,16 +89,14 @@ class Shipment:
             self._conclude()
         return bool(entries) or damage is not None or not lived
 
-    def _learn_names(self) -> None:
-        """Learn the names that this run has had so far, those of earlier attempts first."""
-        if not self._is_begun:
-            self._is_begun = True
-            journal.header(self.pointer.path)  # refuses a format that isn't known
-            for number, path in journal.attempts(self.pointer.path.parent).items():
-                if number < self.pointer.attempt:
-                    with contextlib.suppress(sqlite3.Error):
-                        self._mended(journal.series(path))
-        self._keys |= self._mended(journal.series(self.pointer.path, len(self._keys)))
+    def _begin(self) -> None:
+        """Refuse what is no journal; learn the names that earlier attempts at this run have had."""
+        journal.header(self.pointer.path)
+        for number, path in journal.attempts(self.pointer.path.parent).items():
+            if number < self.pointer.attempt:
+                with contextlib.suppress(sqlite3.Error):
+                    self._mended(journal.series(path))
+        self._is_begun = True
 
     def _mended(self, series: Mapping[int, list[str]]) -> dict[int, list[str]]:
         return {number: [self._names[key] for key in keys] for number, keys in series.items()}

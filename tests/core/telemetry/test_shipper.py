@@ -1,0 +1,596 @@
+"""Journals on their way into a real MLflow server that fails in every way: all of it arrives, once. The rows are those of the
+fault matrix that concern the store's side."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import sqlite3
+import statistics
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.core.telemetry import faulty_server
+from tests.core.telemetry.conftest import Client, Track, Trainer, begun, point, ship
+from tests.core.telemetry.faulty_server import FaultyServer, breaking, losing, poisoned, refusing, slow
+from weft.errors import TrackingError
+from weft.telemetry import delivery, journal, lease, progress, shipper, verification
+from weft.telemetry.recording import JournalTracker
+from weft.telemetry.spool import Pointer, Spool
+from weft.telemetry.tracker import DatasetInput, Status
+from weft.telemetry.verification import Finding
+
+pytestmark = pytest.mark.integration
+
+_NOW = 1_700_000_000_000
+_UNAVAILABLE = refusing("503 Service Unavailable")
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory, template: Path, client: Client) -> Iterator[FaultyServer]:
+    store = tmp_path_factory.mktemp("served") / "mlflow.db"
+    shutil.copy(template, store)
+    with faulty_server.served(store) as server:
+        yield server
+
+
+@pytest.fixture
+def server(running: FaultyServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, unshipped: None) -> FaultyServer:
+    """A server that does as it is told; who ships to it is in a hurry."""
+    running.reset()
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_BACKOFF_JITTER", "0")
+    monkeypatch.setattr(shipper, "pause", lambda failures, forbidden=False: 0.005)
+    return running
+
+
+def reported(track: Track, uri: str, points: int = 60) -> JournalTracker:
+    """Report a run with something of everything, to its end."""
+    tracker = track(uri, wait=0)
+    begun(
+        tracker,
+        "faults",
+        params={"lr": "0.1", "long": "w" * 7000},
+        tags={"team": "blue"},
+        dataset=DatasetInput("digits", "0123", "here", {"train": 10}),
+    )
+    tracker.log([point("loss", step / 7, step, _NOW + step) for step in range(points)])
+    file = tracker._folder / "notes.txt"
+    file.write_text("kept")
+    tracker.artifact(file, "texts")
+    tracker.log([point("accuracy", step / 9, step, _NOW + step) for step in range(points)])
+    tracker.tag({"late": "1"})
+    tracker.end(Status.FINISHED)
+    return tracker
+
+
+def found(tracker: JournalTracker) -> Finding:
+    return verification.verify(tracker._folder, tracker._spool.uri)
+
+
+def runs_of(client: Client, uri: str, tracker: JournalTracker) -> list[Any]:
+    reader = client(uri)
+    experiments = [experiment.experiment_id for experiment in reader.search_experiments()]
+    return list(reader.search_runs(experiments, f"tags.`weft.key` = '{tracker._pointer.key}'"))
+
+
+def at(number: int, fault: Any) -> Callable[[int, str], Any]:
+    return lambda index, path: fault if index == number else None
+
+
+def test_all_of_a_run_arrives(server: FaultyServer, track: Track, client: Client) -> None:
+    tracker = reported(track, server.url)
+    ship(server.url)
+    finding = found(tracker)
+    assert finding.is_right, finding
+    assert (finding.points, finding.missing, finding.doubled) == (120, 0, 0)
+    (run,) = runs_of(client, server.url, tracker)
+    assert (run.info.status, run.data.tags["late"], run.data.params["lr"]) == ("FINISHED", "1", "0.1")
+    assert Spool(server.url).pending() == []
+
+
+@pytest.mark.parametrize("fault", [refusing("500 Internal Server Error"), losing, breaking], ids=["refused", "lost", "broken"])
+def test_row_10_every_request_fails_once(fault: Any, server: FaultyServer, track: Track, client: Client) -> None:
+    """Refused before anything was done, done and the answer lost, done and the answer broken off: each request in its turn, and
+    again when MLflow's client repeats it."""
+    reported(track, server.url)
+    ship(server.url)
+    requests = len(server.requests)
+    assert requests > 8
+    trackers = []
+    for number in range(requests):
+        trackers.append(reported(track, server.url))
+        server.requests.clear()
+        server.plan = lambda index, path, number=number: fault if number <= index < number + 2 else None
+        before = server.injected
+        ship(server.url)
+        assert server.injected > before
+        server.reset()
+    for tracker in trackers:
+        finding = found(tracker)
+        assert finding.is_right, finding
+        assert len(runs_of(client, server.url, tracker)) == 1
+
+
+@pytest.mark.parametrize("times", [1, 2, 5])
+def test_row_11_a_run_whose_making_is_never_confirmed_is_made_once(
+    times: int, server: FaultyServer, track: Track, client: Client
+) -> None:
+    tracker = reported(track, server.url)
+    left = {"runs/create": times, "runs/search": times}
+
+    def plan(index: int, path: str) -> Any:
+        if left.get(path, 0) == 0 or (path == "runs/search" and left["runs/create"] == times):
+            return None
+        left[path] -= 1
+        return losing
+
+    server.plan = plan
+    ship(server.url)
+    assert left["runs/create"] < times
+    server.reset()
+    assert found(tracker).is_right
+    assert len(runs_of(client, server.url, tracker)) == 1
+
+
+def test_a_run_that_was_made_late_gives_way_to_the_first(server: FaultyServer, track: Track, client: Client) -> None:
+    tracker = reported(track, server.url)
+    reader = client(server.url)
+    store = delivery.Store(server.url)
+    for _ in range(2):
+        experiment = store.experiment("faults", None)
+        reader.create_run(experiment, tags={"weft.key": tracker._pointer.key})
+    ship(server.url)
+    assert found(tracker).is_right
+    assert len(runs_of(client, server.url, tracker)) == 1
+
+
+def test_row_7_a_server_that_is_down_at_the_start(
+    server: FaultyServer, track: Track, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    url = f"http://127.0.0.1:{port}"
+    begin = time.monotonic()
+    tracker = reported(track, url)
+    assert time.monotonic() - begin < 2
+    attempts = []
+    stopped = threading.Event()
+
+    def pause(failures: int, forbidden: bool = False) -> float:
+        attempts.append(failures)
+        if failures == 2:
+            stopped.set()
+        return 0.0
+
+    monkeypatch.setattr(shipper, "pause", pause)
+    shipper.serve(Spool(url), stopped)
+    assert attempts == [0, 1, 2]
+    assert "can't be reached, or is no MLflow store" in Spool(url).said()
+    with pytest.raises(TrackingError, match=r"can't be reached.*weft sync"):
+        _ = tracker.run_id
+    with faulty_server.served(Path(server.store.removeprefix("sqlite:///")), port):
+        ship(url)
+        assert Spool(url).said() == ""
+        assert found(tracker).is_right
+
+
+@pytest.mark.parametrize("answer", [refusing("503 Service Unavailable"), losing], ids=["refused", "lost"])
+def test_rows_8_and_9_a_server_that_is_down_for_a_while(answer: Any, server: FaultyServer, track: Track) -> None:
+    tracker = reported(track, server.url, points=2500)
+    server.plan = lambda index, path: answer if 6 <= index < 60 else None
+    ship(server.url)
+    assert len(server.requests) > 60
+    assert found(tracker).is_right
+
+
+def test_row_12_a_server_that_asks_to_wait_is_obeyed(server: FaultyServer, track: Track) -> None:
+    tracker = reported(track, server.url)
+    server.plan = at(4, refusing("429 Too Many Requests", {"Retry-After": "1"}))
+    ship(server.url)
+    (first, _), (second, _) = server.requests[4:6]
+    assert second - first >= 1
+    assert found(tracker).is_right
+
+
+def test_row_12_a_storm_of_refusals_is_no_hot_loop() -> None:
+    pauses = [shipper.pause(failures) for failures in range(200)]
+    assert pauses[0] >= 1
+    assert statistics.mean(pauses) > 30
+    assert max(pauses) <= 60
+    assert min(shipper.pause(0, forbidden=True) for _ in range(100)) >= 30
+    assert len({shipper.pause(5) for _ in range(10)}) == 10, "many don't come back at once"
+
+
+def test_row_13_a_slow_server_slows_nobody_down(server: FaultyServer, track: Track) -> None:
+    server.plan = lambda index, path: slow(0.3)
+    tracker = begun(track(server.url, wait=0), "faults")
+    shipping = threading.Thread(target=ship, args=(server.url,))
+    took = []
+    for step in range(300):
+        begin = time.perf_counter()
+        tracker.log([point("loss", step / 7, step, _NOW + step)])
+        took.append(time.perf_counter() - begin)
+    tracker.end(Status.FINISHED)
+    shipping.start()
+    shipping.join()
+    server.reset()
+    assert statistics.median(took) < 0.01
+    assert found(tracker).is_right
+
+
+@pytest.mark.parametrize("status", ["401 Unauthorized", "403 Forbidden"])
+@pytest.mark.parametrize("first", [0, 5])
+def test_row_14_who_is_not_let_in_waits_and_says_so(
+    status: str, first: int, server: FaultyServer, track: Track, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tracker = reported(track, server.url)
+    said = []
+
+    def pause(failures: int, forbidden: bool = False) -> float:
+        said.append((forbidden, Spool(server.url).said()))
+        server.reset()
+        return 0.0
+
+    monkeypatch.setattr(shipper, "pause", pause)
+    server.plan = lambda index, path: refusing(status) if index >= first else None
+    ship(server.url)
+    ((forbidden, text),) = said
+    assert forbidden
+    assert text.startswith("paused until the credentials are right: ")
+    assert status[:3] in text
+    assert found(tracker).is_right
+    assert Spool(server.url).said() == ""
+
+
+def test_row_15_a_poisoned_point_is_put_aside_and_the_others_arrive(server: FaultyServer, track: Track, client: Client) -> None:
+    tracker = begun(track(server.url, wait=0), "faults", params={"a": "1", "poison.p": "2"})
+    tracker.log([point("poison" if step == 700 else "loss", step / 7, step, _NOW + step) for step in range(1500)])
+    tracker.tag({"poison": "1", "fine": "1"})
+    tracker.end(Status.FINISHED)
+    server.plan = lambda index, path: poisoned('"poison') if path == "runs/log-batch" else None
+    ship(server.url)
+    server.reset()
+    finding = found(tracker)
+    assert (finding.points, finding.missing, finding.doubled) == (1500, 1, 0)
+    assert finding.refused == [
+        'param poison.p: INVALID_PARAMETER_VALUE: no "poison here',
+        'poison = 100.0 at step 700: INVALID_PARAMETER_VALUE: no "poison here',
+        'tag poison: INVALID_PARAMETER_VALUE: no "poison here',
+    ]
+    (run,) = runs_of(client, server.url, tracker)
+    assert (run.info.status, run.data.params, run.data.tags["fine"]) == ("FINISHED", {"a": "1"}, "1")
+    assert not finding.is_right
+
+
+def test_a_server_that_is_no_mlflow_is_told_and_the_journal_stays(
+    server: FaultyServer, track: Track, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tracker = reported(track, server.url)
+    before = tracker._pointer.path.read_bytes()
+    stopped = threading.Event()
+    monkeypatch.setattr(shipper, "pause", lambda failures, forbidden=False: stopped.set() or 0.0)
+    for answer in (refusing("404 Not Found"), refusing("200 OK")):
+        server.plan = lambda index, path, answer=answer: answer
+        stopped.clear()
+        shipper.serve(Spool(server.url), stopped)
+        assert "can't be reached, or is no MLflow store" in Spool(server.url).said()
+    assert tracker._pointer.path.read_bytes() == before
+    server.reset()
+    ship(server.url)
+    assert found(tracker).is_right
+
+
+def test_row_20_a_locked_database_is_waited_for(
+    store: str, track: Track, unshipped: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tracker = reported(track, store)
+    monkeypatch.setattr(shipper, "pause", lambda failures, forbidden=False: 0.01)
+    from weft.telemetry.fast_store import FastStore
+
+    FastStore(f"{store}?timeout=0.1", "mlruns")  # a second connection's patience is its own
+    holder = sqlite3.connect(store.removeprefix("sqlite:///"), isolation_level=None, check_same_thread=False)
+    holder.execute("BEGIN EXCLUSIVE")
+    released = threading.Timer(3.0, lambda: holder.execute("ROLLBACK"))
+    released.start()
+    begin = time.monotonic()
+    ship(store)
+    assert time.monotonic() - begin > 2.5
+    holder.close()
+    assert found(tracker).is_right
+
+
+def test_row_21_a_second_shipper_leaves_the_first_alone(store: str, trainer: Trainer, track: Track, unshipped: None) -> None:
+    spool = Spool(store)
+    spool.open_progress().close()
+    holder = trainer(
+        """
+        from weft.telemetry.lease import Lease
+        lease = Lease(Path(sys.argv[2]))
+        print("held", flush=True)
+        sys.stdin.readline()
+        os.kill(os.getpid(), signal.SIGKILL)
+        """,
+        store,
+        str(spool.lock),
+    )
+    assert holder.stdout is not None
+    assert holder.stdin is not None
+    assert holder.stdout.readline() == "held\n"
+    tracker = reported(track, store)
+    ship(store)
+    assert spool.pending() == [tracker._pointer]
+    holder.stdin.write("die\n")
+    holder.stdin.flush()
+    holder.wait()
+    ship(store)
+    assert found(tracker).is_right
+
+
+def test_row_22_eight_jobs_start_at_once_on_a_new_store(tmp_path: Path, client: Client, trainer: Trainer) -> None:
+    store = f"sqlite:///{tmp_path}/new/mlflow.db"
+    source = """
+    tracker._wait = 60
+    sys.stdin.readline()
+    tracker.start(Opening(sys.argv[2], "race"))
+    tracker.log([point("x", float(step), step, 1) for step in range(100)])
+    tracker.end(Status.FINISHED)
+    print(tracker._folder)
+    """
+    processes = [trainer(source, store, str(number)) for number in range(8)]
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    said = [process.communicate() for process in processes]
+    assert [(process.returncode, errors) for process, (_, errors) in zip(processes, said, strict=True)] == [(0, "")] * 8
+    for folder, _ in said:
+        finding = verification.verify(Path(folder.strip()), store)
+        assert finding.is_right, finding
+    assert len(client(store).search_experiments()) == 2
+
+
+@pytest.mark.parametrize(("word", "status"), [("", "FAILED"), ("SIGTERM", "KILLED")])
+def test_a_run_whose_trainer_is_gone_ends_as_it_did(
+    word: str, status: str, store: str, track: Track, client: Client, unshipped: None
+) -> None:
+    tracker = begun(track(store, wait=0), "gone")
+    tracker.log([point("x", 1.0, 3, _NOW)])
+    if word:
+        tracker._lease.say(word)
+    abandon(tracker)
+    ship(store)
+    (run,) = runs_of(client, store, tracker)
+    assert (run.info.status, run.info.end_time) == (status, _NOW)
+    assert (f"was ended by {word}" if word else "ended without a word") in run.data.tags["weft.error"]
+    assert found(tracker).is_right
+
+
+def abandon(tracker: JournalTracker) -> None:
+    """Let go of a journal, as a process does that dies."""
+    tracker._ended.set()
+    assert tracker._journal is not None
+    tracker._journal.close()
+    tracker._lease.release()
+
+
+def test_an_attempt_waits_for_the_one_before_it_and_repeats_nothing(
+    store: str, track: Track, client: Client, unshipped: None, tmp_path: Path
+) -> None:
+    first = begun(track(store, folder=tmp_path / "run", wait=0), "again", params={"epochs": "2"}, key="k")
+    first.log([point("x", step / 3, step, _NOW + step) for step in range(10)])
+    first.log([point("y@", 1.0, 9, _NOW), point("y!", 2.0, 9, _NOW)])
+    abandon(first)
+    second = begun(track(store, folder=tmp_path / "run", wait=0), "again", params={"epochs": "3"}, key="k")
+    second.rewind(6)
+    second.log([point("x", step / 3 if step != 7 else 0.5, step, _NOW + 100 + step) for step in range(6, 15)])
+    second.log([point("y!", 3.0, 10, _NOW), point("y@", 4.0, 10, _NOW), point("system/cpu", 4.0, 10, _NOW)])
+    second.end(Status.FINISHED)
+    Spool(store).forget(second._pointer)
+    ship(store)
+    (run,) = runs_of(client, store, first)
+    assert run.info.status == "FAILED"
+    Spool(store).register(second._pointer)
+    ship(store)
+    (run,) = runs_of(client, store, first)
+    assert run.info.status == "FINISHED"
+    assert (run.data.params["epochs"], run.data.tags["weft.changed.epochs"]) == ("2", "3")
+    assert run.data.tags["weft.resume_diverged"] == "x at step 7 came out differently"
+    reader = client(store)
+    steps = [m.step for m in reader.get_metric_history(run.info.run_id, "x")]
+    assert sorted(steps) == sorted([*range(15), 7])
+    assert (run.data.metrics["y_"], sum(key.startswith("y_") for key in run.data.metrics)) == (4.0, 2)
+    assert found(second).is_right
+
+
+class TestParked:
+    def test_a_journal_of_a_newer_format(self, store: str, track: Track, unshipped: None) -> None:
+        tracker = reported(track, store)
+        with sqlite3.connect(tracker._pointer.path) as connection:
+            connection.execute("PRAGMA user_version = 9")
+        connection.close()
+        ship(store)
+        known = Spool(store).progress_of(tracker._pointer)
+        assert known.state == "parked"
+        assert "by a newer weft, in format 9" in known.said
+
+    def test_a_file_that_is_none(self, store: str, tmp_path: Path, unshipped: None) -> None:
+        for number, content in enumerate([b"text" * 100, None]):
+            path = tmp_path / f"{number}.journal"
+            if content is not None:
+                path.write_bytes(content)
+            pointer = Pointer(f"k{number}", 1, path)
+            Spool(store).register(pointer)
+            ship(store)
+            known = Spool(store).progress_of(pointer)
+            assert known.state == "parked"
+            assert str(path) in known.said
+            assert not path.exists() or path.read_bytes() == content
+
+    def test_one_that_was_begun_and_no_more_is_done_with(self, store: str, tmp_path: Path, unshipped: None) -> None:
+        path = tmp_path / "1.journal"
+        path.touch()
+        pointer = Pointer("k", 1, path)
+        Spool(store).register(pointer)
+        ship(store)
+        assert Spool(store).progress_of(pointer).state == "done"
+
+    def test_one_whose_opening_is_lost(self, store: str, tmp_path: Path, unshipped: None) -> None:
+        written = journal.Journal(tmp_path / "1.journal", {"key": "k", "attempt": 1})
+        written.append([point("x", 1.0, 0, _NOW)])
+        written.close()
+        pointer = Pointer("k", 1, tmp_path / "1.journal")
+        Spool(store).register(pointer)
+        ship(store)
+        assert "its opening is lost" in Spool(store).progress_of(pointer).said
+
+    def test_an_entry_of_an_unknown_kind_is_put_aside(self, store: str, track: Track, unshipped: None, client: Client) -> None:
+        tracker = begun(track(store, wait=0), "kinds")
+        tracker._take([journal.Event("dance", {"a": 1})])
+        tracker.end(Status.FINISHED)
+        ship(store)
+        ((_, what, why),) = Spool(store).dead_letters(tracker._pointer)
+        assert (what, why) == ("entry of kind 'dance'", "this weft doesn't know it")
+
+
+def test_one_run_s_trouble_does_not_keep_the_others_back(server: FaultyServer, track: Track) -> None:
+    bad, good = reported(track, server.url), reported(track, server.url)
+    key = bad._pointer.key
+    server.plan = lambda index, path: poisoned_storm(key) if path == "runs/search" else None
+    stopped = threading.Event()
+    threading.Timer(5.0, stopped.set).start()
+    spool = Spool(server.url)
+    thread = threading.Thread(target=shipper.serve, args=(spool, stopped))
+    thread.start()
+    while spool.is_pending(good._pointer):
+        assert thread.is_alive()
+        time.sleep(0.01)
+    assert spool.is_pending(bad._pointer)
+    stopped.set()
+    thread.join()
+    server.reset()
+    ship(server.url)
+    assert found(bad).is_right
+    assert found(good).is_right
+
+
+def poisoned_storm(word: str) -> Any:
+    def fault(server: FaultyServer, environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
+        asked = poisoned(word)(server, environ, lambda status, headers: statuses.append((status, headers)))
+        statuses_now = statuses[-1]
+        start_response(*(("500 no", statuses_now[1]) if statuses_now[0].startswith("400") else statuses_now))
+        return asked
+
+    statuses: list[Any] = []
+    return fault
+
+
+def test_a_spool_that_is_taken_away_ends_who_ships(store: str, unshipped: None, track: Track) -> None:
+    spool = Spool(store)
+    tracker = begun(track(store, wait=0), "gone")
+    thread = threading.Thread(target=shipper.serve, args=(spool, threading.Event(), 600.0))
+    spool.forget(tracker._pointer)
+    thread.start()
+    while not progress._ask(spool.folder / "progress.db", "SELECT id FROM store"):
+        time.sleep(0.01)
+    shutil.rmtree(spool.folder)
+    thread.join(30)
+    assert not thread.is_alive()
+
+
+def test_progress_that_is_damaged_is_begun_anew_and_nothing_is_doubled(store: str, track: Track, unshipped: None) -> None:
+    tracker = reported(track, store)
+    ship(store)
+    file = Spool(store).folder / "progress.db"
+    for content in (b"text" * 1000, b"SQLite format 3\0" + os.urandom(8000)):
+        for end in ("-wal", "-shm"):
+            file.with_name(f"progress.db{end}").unlink(missing_ok=True)
+        file.write_bytes(content)
+        assert Spool(store).progress_of(tracker._pointer).cursor == 0
+        Spool(store).register(tracker._pointer)
+        ship(store)
+        assert found(tracker).is_right
+
+
+_CRASHES = """
+import os, signal, sys, threading, warnings
+warnings.simplefilter("ignore")
+from pathlib import Path
+from weft.telemetry import shipper
+from weft.telemetry.delivery import Store
+from weft.telemetry.progress import ProgressFile
+from weft.telemetry.spool import Spool
+from weft.telemetry.store import prepare
+prepare()
+import weft.telemetry.fast_store
+
+
+def crash_at(number):
+    left = [number]
+
+    def counted(method):
+        def call(self, *arguments):
+            for act in (lambda: None, lambda: method(self, *arguments)):
+                answer = act()
+                left[0] -= 1
+                if left[0] == 0:
+                    os.kill(os.getpid(), signal.SIGKILL)
+            return answer
+        return call
+
+    Store.ask = counted(Store.ask)
+    ProgressFile.save = counted(ProgressFile.save)
+
+
+for line in sys.stdin:
+    uri, number = line.split()
+    child = os.fork()
+    if child == 0:
+        crash_at(int(number))
+        shipper.serve(Spool(uri), threading.Event(), 0.0)
+        os._exit(0)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+"""
+
+
+def test_row_4_a_shipper_that_dies_between_any_two_of_its_steps(
+    store: str, track: Track, client: Client, trainer: Trainer, unshipped: None
+) -> None:
+    """Before and after everything it asks of the store, and before and after it keeps how far it has come."""
+    process = trainer(_CRASHES, store)
+    assert process.stdin is not None
+    assert process.stdout is not None
+    trackers, code, number = [], -9, 0
+    while code != 0:
+        number += 1
+        trackers.append(reported(track, store))
+        codes = []
+        while not codes or codes[-1] != 0:
+            process.stdin.write(f"{store} {number if not codes else 0}\n")
+            process.stdin.flush()
+            codes.append(int(process.stdout.readline()))
+        assert set(codes) <= {0, -9}
+        code = codes[0]
+    assert number > 30
+    for tracker in trackers:
+        finding = found(tracker)
+        assert finding.is_right, finding
+        assert len(runs_of(client, store, tracker)) == 1
+
+
+def test_who_ships_holds_the_spool(store: str) -> None:
+    spool = Spool(store)
+    spool.open_progress().close()
+    hold = lease.Lease(spool.lock)
+    assert hold.stands()
+    spool.lock.unlink()
+    assert not hold.stands()
+    hold.release()
