@@ -6,12 +6,16 @@ import os
 import subprocess
 import sys
 import textwrap
+import tomllib
 from collections.abc import Callable, Iterator
+from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
 
 from weft.catalog import catalog
+
+ROOT = Path(__file__).parent.parent
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -32,6 +36,26 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
             patch.setenv("WEFT_CACHE", str(tmp_path_factory.mktemp("cache")))
         for variable in ("MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME", "MLFLOW_RUN_ID", "WEFT_PLUGINS"):
             patch.delenv(variable, raising=False)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_schemes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """weft's schemes for MLflow, also where the installation is older than pyproject.toml, here and in child processes."""
+    asked = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["entry-points"]
+    groups = {group: names for group, names in asked.items() if group.startswith("mlflow.")}
+    if all(set(names) <= entry_points(group=group).names for group, names in groups.items()):
+        yield
+        return
+    site = tmp_path_factory.mktemp("schemes")
+    info = site / "weft_schemes-0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: weft-schemes\nVersion: 0\n")
+    lines = [line for group, names in groups.items() for line in (f"[{group}]", *(f"{n} = {to}" for n, to in names.items()))]
+    (info / "entry_points.txt").write_text("\n".join(lines))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(site))
+        patch.setenv("PYTHONPATH", os.pathsep.join(filter(None, [os.environ.get("PYTHONPATH"), str(site)])))
         yield
 
 

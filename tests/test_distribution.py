@@ -22,6 +22,8 @@ def test_the_wheel_runs_by_itself(tmp_path: Path) -> None:
     for name in ("weft/py.typed", "weft/conf/config.yaml", "weft/conf/weft.yaml", "weft_basics/__init__.py", "weft/loop.py"):
         assert name in names
     assert not [name for name in names if name.startswith(("tests", "runs"))]
+    (offered,) = [name for name in names if name.endswith("entry_points.txt")]
+    assert "weft+sqlite = weft.telemetry.schemes:tracking_store" in zipfile.ZipFile(wheel).read(offered).decode()
     site = tmp_path / "site"
     install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(site), str(wheel)]
     subprocess.run(install, check=True, capture_output=True)

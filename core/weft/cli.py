@@ -209,22 +209,88 @@ def plugins(kind: str | None) -> None:
 @commands.command()
 @click.option("--uri", help="Store to show: a database that MLflow knows. Default: MLFLOW_TRACKING_URI, or runs/mlflow.db.")
 @click.option("--port", default=5000, show_default=True, type=click.IntRange(1, 65535))
-@click.option("--experiment", default="weft", show_default=True, help="Experiment to open.")
-def ui(uri: str | None, port: int, experiment: str) -> None:
-    """Show the runs in MLflow's page, on this machine only."""
+@click.option("--experiment", help="Experiment to open. Default: weft, where there is one.")
+def ui(uri: str | None, port: int, experiment: str | None) -> None:
+    """Show the runs in MLflow's page, on this machine only.
+
+    What records from other machines, or wants accounts, is weft serve's.
+    """
+    from weft.settings import Settings
+    from weft.telemetry import serving, store
+
+    place = _place(uri)
+    serving.check_served(place)
+    store.check_there(place)
+    try:
+        page = store.page(place, experiment or Settings().tracking.experiment)
+    except ConfigError:
+        if experiment:
+            raise
+        page = ""
+    serving.serve(place, port=port, ready=lambda url: click.echo(f"MLflow: {url}/{page}  (Ctrl-C ends it)"))
+
+
+@commands.command()
+@click.option("--uri", help="Database: SQLite or PostgreSQL. Default: MLFLOW_TRACKING_URI, or runs/mlflow.db.")
+@click.option("--artifacts", help="Folder, or object store, for files. Default: artifacts beside an SQLite database.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen at; any but this one needs --admin.")
+@click.option("--port", default=5000, show_default=True, type=click.IntRange(1, 65535))
+@click.option("--allowed-host", multiple=True, metavar="NAME", help="Name that others reach it by; repeat it for several.")
+@click.option("--admin", metavar="NAME", help="Ask everyone who they are; this account makes the others.")
+@click.option("--password-file", type=click.Path(path_type=Path), help="Its password. Default: MLFLOW_AUTH_ADMIN_PASSWORD.")
+@click.option("--workers", default=2, show_default=True, type=click.IntRange(1, 64), help="Processes that answer.")
+def serve(
+    uri: str | None,
+    artifacts: str | None,
+    host: str,
+    port: int,
+    allowed_host: tuple[str, ...],
+    admin: str | None,
+    password_file: Path | None,
+    workers: int,
+) -> None:
+    """Serve a store to other processes and machines, as MLflow's server.
+
+    \b
+    weft serve                                        for this machine
+    weft serve --host 0.0.0.0 --allowed-host tracker.example.org --admin ann --password-file secret
+
+    It has no TLS: before it reaches another network, put a proxy that has before it.
+    """
+    import os
+
+    from weft.telemetry import access, serving, store
+
+    place = _place(uri)
+    serving.check_served(place)
+    if admin is None and password_file is not None:
+        raise ConfigError("password-file: belongs to an account; give its name with --admin")
+    if not (artifacts or os.environ.get("MLFLOW_ARTIFACTS_DESTINATION") or store.database_file(place)):
+        raise ConfigError(f"artifacts: {store.shown(place)} keeps no files; say where they go with --artifacts FOLDER")
+    account = access.account(admin, password_file) if admin is not None else None
+    serving.serve(
+        place,
+        host,
+        port,
+        lambda url: click.echo(f"MLflow's server: {url}  (Ctrl-C ends it)"),
+        artifacts=artifacts,
+        workers=workers,
+        admin=account,
+        allowed=allowed_host,
+        tell=lambda line: click.echo(line, err=True),
+    )
+
+
+def _place(uri: str | None) -> str:
+    """Return the store that is asked for, when it is one that can be."""
     import os
 
     from weft import destination
     from weft.settings import Settings
-    from weft.telemetry import serving, store
 
     place = uri or os.environ.get("MLFLOW_TRACKING_URI") or Settings().store
     destination.check_uri(place)
-    try:
-        page = store.page(place, experiment)
-    except ConfigError:
-        page = ""  # no run yet: the page's own start will do
-    serving.serve(place, "127.0.0.1", port, ready=lambda url: click.echo(f"MLflow: {url}/{page}  (Ctrl-C ends it)"))
+    return place
 
 
 _FOLDERS = click.argument("folders", nargs=-1, type=click.Path(exists=True, file_okay=False, path_type=Path))

@@ -13,7 +13,7 @@ from weft.settings import Settings
 from weft.telemetry import store
 from weft.telemetry.redaction import redact
 
-_KNOWN = re.compile(r"(sqlite|postgresql|mysql|mssql)(\+\w+)?://.+|https?://.+")
+_KNOWN = re.compile(r"(weft\+)?(sqlite|postgresql)(\+\w+)?://.+|(mysql|mssql)(\+\w+)?://.+|https?://.+")
 _FORMS = "sqlite:///path/to/file.db, postgresql://…, mysql://…, mssql://… or http(s)://…"
 
 
@@ -66,7 +66,7 @@ def check_uri(uri: str) -> None:
                 f"use sqlite:///{folder}/mlflow.db, or another of {_FORMS}"
             )
         raise ConfigError(f"tracking.uri: {shown!r} is no store that MLflow has; it could be {_FORMS}")
-    if uri.startswith("sqlite"):
+    if uri.startswith(("sqlite", "weft+sqlite")):
         _check_database(uri)
 
 

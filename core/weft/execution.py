@@ -24,7 +24,7 @@ from weft.folder import Folder
 from weft.keeping import BestWeights, Checkpoints, Interruption
 from weft.randomness import derived, kept_randomness, seed_everything
 from weft.state import Run
-from weft.telemetry import provenance
+from weft.telemetry import provenance, system
 from weft.telemetry.redaction import redact, redact_override, redact_tree
 from weft.telemetry.store import absolute_uri
 from weft.telemetry.tracker import DatasetInput, Opening, Status, Tracker
@@ -98,7 +98,8 @@ def _execute(
             if resume:
                 tracker.rewind(run.step)
             run.listen(BestWeights(), *watching, checkpoints, interruption)
-            loop.fit(run)
+            with system.recorded(tracker, lambda: run.step, run.configuration.settings.observe.system):
+                loop.fit(run)
             interruption.act()
             scores = _conclude(run, folder)
             interruption.act()

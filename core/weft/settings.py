@@ -21,6 +21,11 @@ class Observe:
     every: Annotated[int, _Count, "steps from one record of loss, gradients, weights and updates to the next"] = 50
     gradients: Annotated[bool, "record statistics of gradients, weights and updates"] = True
     series: Annotated[int, _Count, "series a statistic at most; above that, parameters are taken together by module"] = 64
+    system: Annotated[
+        float | None,
+        Range(0.1, 86_400),
+        "seconds from one record of CPU, memory, disk, network and GPU to the next; null is none",
+    ] = 10.0
 
 
 @dataclass(frozen=True)

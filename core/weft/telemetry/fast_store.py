@@ -22,8 +22,7 @@ from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 from mlflow.utils.validation import MAX_ENTITY_KEY_LENGTH, _validate_length_limit, _validate_metric_name
 from sqlalchemy.dialects import postgresql, sqlite
 
-DIALECTS = ("sqlite", "postgresql")
-"""Where an INSERT can say what to do with a row that is there already."""
+from weft.telemetry.store import DIALECTS as DIALECTS
 
 _RANKED = ("step", "timestamp", "value")
 _COLUMNS = ("run_uuid", "key", *_RANKED, "is_nan")

@@ -11,19 +11,20 @@ _SECRET_WORDS = frozenset(
     ["token", "secret", "secrets", "password", "passwords", "passwd", "credential", "credentials", "auth", "apikey", "apikeys"]
 )
 _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|[0-9]+")
-_ASSIGNMENT = re.compile(r"([\w.\-]+)(\s*=\s*)(\"[^\"]*\"|'[^']*'|[^\s&]+)")
-_USER_AND_PASSWORD = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]*://)[^\s/@]*:[^\s/]*@")
+# What a value begins with is looked for from where it can begin, and no further than it can be long: a text may be a megabyte.
+_ASSIGNMENT = re.compile(r"(?<![\w.\-])([\w.\-]++)(\s*+=\s*)(\"[^\"]*\"|'[^']*'|[^\s&]+)")
+_USER_AND_PASSWORD = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]{0,40}://)[^\s/@:]*+:[^\s/]*@")
 _HTTP_USER = re.compile(r"(https?://)[^\s/@:]+@", re.IGNORECASE)
 _TOKENS = re.compile(
     r"(?<![A-Za-z0-9])(?:"
     r"gh[opsur]_[A-Za-z0-9]{16,}"
     r"|github_pat_[A-Za-z0-9_]{16,}"
     r"|glpat-[A-Za-z0-9_\-]{16,}"
-    r"|sk-(?=[A-Za-z_\-]*[0-9])[A-Za-z0-9_\-]{16,}"  # a digit among them: a name with dashes is no key
+    r"|sk-(?=[A-Za-z_\-]{0,200}[0-9])[A-Za-z0-9_\-]{16,}"  # a digit among them: a name with dashes is no key
     r"|A[KS]IA[A-Z0-9]{16}"
     r"|hf_[A-Za-z0-9]{16,}"
     r"|xox[a-z]-[A-Za-z0-9\-]{8,}"
-    r"|eyJ[A-Za-z0-9_\-]{8,}\.[A-Za-z0-9_\-]{8,}\.[A-Za-z0-9_\-]+"
+    r"|eyJ[A-Za-z0-9_\-]{8,2000}\.[A-Za-z0-9_\-]{8,}\.[A-Za-z0-9_\-]+"
     r")"
 )
 

@@ -7,13 +7,14 @@ import logging
 import os
 import re
 from importlib import import_module
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from filelock import FileLock
 
-from weft.errors import ConfigError
+from weft.errors import ConfigError, WeftError, did_you_mean
 from weft.telemetry.redaction import redact
 
 if TYPE_CHECKING:
@@ -27,11 +28,22 @@ SETTINGS = {
     "GIT_PYTHON_REFRESH": "quiet",
 }
 
+SERVED = "WEFT_SERVED"
+"""The environment variable that is set where a store is opened for clients of a server."""
+
 _SQLITE = b"SQLite format 3\0"
 
 
+DIALECTS = ("sqlite", "postgresql")
+"""Databases that weft has a store of its own for: where an INSERT can say what to do with a row that is there already."""
+
+_OURS = re.compile(rf"weft\+(?=(?:{'|'.join(DIALECTS)})(?:\+\w+)?:)")
+
+
 def absolute_uri(uri: str) -> str:
-    """Return the URI with the path of an SQLite file made absolute: another process has another current directory."""
+    """Return the URI as every process understands it: the path of an SQLite file made absolute, for another process has another
+    current directory; MLflow's scheme in the place of weft's own."""
+    uri = _OURS.sub("", uri)
     scheme, _, options = uri.partition("?")
     path = database_file(uri)
     if path is None:
@@ -39,9 +51,24 @@ def absolute_uri(uri: str) -> str:
     return f"{scheme.partition(':')[0]}:///{path}" + (f"?{options}" if options else "")
 
 
+def fast_uri(uri: str) -> str:
+    """Return the absolute URI in weft's own scheme, under which MLflow opens weft's store; that of any other database stays.
+
+    Raises:
+        WeftError: MLflow doesn't know of the scheme.
+    """
+    uri = absolute_uri(uri)
+    if not uri.startswith(DIALECTS):
+        return uri
+    scheme = f"weft+{uri.partition(':')[0]}"
+    if not entry_points(group="mlflow.tracking_store", name=scheme):
+        raise WeftError(f"{scheme}: MLflow has no such store: weft's installation is older than its code; install it again")
+    return f"weft+{uri}"
+
+
 def database_file(uri: str) -> Path | None:
     """Return the file of an SQLite URI, or None for any other."""
-    match = re.fullmatch(r"sqlite(?:\+\w+)?:///([^?]+)(?:\?.*)?", uri)
+    match = re.fullmatch(r"sqlite(?:\+\w+)?:///([^?]+)(?:\?.*)?", _OURS.sub("", uri))
     return Path(match[1]).absolute() if match else None
 
 
@@ -91,20 +118,58 @@ def page(uri: str, experiment: str) -> str:
     Raises:
         ConfigError: the store or the experiment isn't there.
     """
-    found = existing(uri).get_experiment_by_name(experiment)
+    client = existing(uri)
+    from mlflow.exceptions import MlflowException
+
+    try:
+        found = client.get_experiment_by_name(experiment)
+        others = [] if found else sorted(other.name for other in client.search_experiments())
+    except MlflowException as error:
+        raise ConfigError(f"{shown(uri)}: can't be read ({in_one_line(error)})") from None
     if found is None:
-        raise ConfigError(f"{shown(uri)}: has no experiment {experiment!r}")
+        hint = did_you_mean(experiment, others)
+        raise ConfigError(f"{shown(uri)}: has no experiment {experiment!r}{hint}; there are {', '.join(others)}")
     return f"#/experiments/{quote(found.experiment_id)}/runs?workflowType=machine_learning&compareRunsMode=CHART"
 
 
 def existing(uri: str) -> MlflowClient:
     """Open a store to read from it: a database that isn't there is an error, not made."""
+    check_there(uri)
+    return opened(absolute_uri(uri))
+
+
+def check_there(uri: str) -> None:
+    """Check that a database is there, without opening it as MLflow does. A server is asked when it is needed.
+
+    Raises:
+        ConfigError: there is no such file, it is no database, or the database can't be reached.
+    """
     database = database_file(uri)
+    if database is None and not uri.startswith("http"):
+        check_reached(uri)
     if database is not None and not database.exists():
         raise ConfigError(f"{shown(uri)}: there is no such file")
     if database is not None:
         check_file(database)
-    return opened(absolute_uri(uri))
+
+
+def check_reached(uri: str) -> None:
+    """Check that a database answers: MLflow would ask it again and again, for minutes.
+
+    Raises:
+        ConfigError: it doesn't, or what speaks with it isn't installed.
+    """
+    import sqlalchemy
+
+    limit = {"connect_timeout": 10} if absolute_uri(uri).startswith("postgresql") else {}
+    try:
+        engine = sqlalchemy.create_engine(absolute_uri(uri), connect_args=limit)
+        engine.connect().close()
+        engine.dispose()
+    except ImportError as error:
+        raise ConfigError(f"{shown(uri)}: can't be opened ({error}); for PostgreSQL: pip install 'weft[postgresql]'") from None
+    except sqlalchemy.exc.SQLAlchemyError as error:
+        raise ConfigError(f"{shown(uri)}: can't be reached ({in_one_line(error)})") from None
 
 
 def check_file(database: Path) -> None:

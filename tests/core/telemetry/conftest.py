@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import textwrap
 import threading
 import time
@@ -59,6 +60,28 @@ def client() -> Client:
         stores.prepare()
         from mlflow import MlflowClient
     return lambda uri: MlflowClient(tracking_uri=uri)
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[str]:
+    """A server of PostgreSQL, reached by a socket."""
+    if shutil.which("initdb") is None or shutil.which("pg_ctl") is None:
+        pytest.skip("PostgreSQL's server binaries are not installed")
+    account: dict[str, Any] = {"user": "postgres", "group": "postgres", "extra_groups": []} if os.geteuid() == 0 else {}
+    folder = Path(tempfile.mkdtemp(prefix="weft-pg-", dir="/tmp"))  # a socket's path has room for 100 letters
+    if account:
+        shutil.chown(folder, "postgres", "postgres")
+
+    def call(*command: str) -> None:
+        subprocess.run(command, check=True, cwd=folder, stdout=subprocess.DEVNULL, stdin=subprocess.DEVNULL, **account)
+
+    data = str(folder / "data")
+    call("initdb", "-D", data, "-A", "trust", "-U", "weft", "--no-sync")
+    options = f"-k {folder} -c listen_addresses= -c fsync=off"
+    call("pg_ctl", "-D", data, "-o", options, "-l", str(folder / "log"), "-w", "start")
+    yield f"postgresql+psycopg://weft@/postgres?host={folder}"
+    call("pg_ctl", "-D", data, "-m", "immediate", "-w", "stop")
+    shutil.rmtree(folder)
 
 
 @pytest.fixture

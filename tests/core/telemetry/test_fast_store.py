@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import math
-import os
 import shutil
-import subprocess
-import tempfile
 import threading
 import uuid
 from collections.abc import Callable, Iterator
@@ -66,28 +63,6 @@ class Database:
             self.fast.log_points(fast, batch)
         assert self.rows(fast) == self.rows(stock)
         return self.rows(fast)
-
-
-@pytest.fixture(scope="session")
-def postgresql() -> Iterator[str]:
-    """A server of PostgreSQL, reached by a socket."""
-    if shutil.which("initdb") is None or shutil.which("pg_ctl") is None:
-        pytest.skip("PostgreSQL's server binaries are not installed")
-    account: dict[str, Any] = {"user": "postgres", "group": "postgres", "extra_groups": []} if os.geteuid() == 0 else {}
-    folder = Path(tempfile.mkdtemp(prefix="weft-pg-", dir="/tmp"))  # a socket's path has room for 100 letters
-    if account:
-        shutil.chown(folder, "postgres", "postgres")
-
-    def call(*command: str) -> None:
-        subprocess.run(command, check=True, cwd=folder, stdout=subprocess.DEVNULL, stdin=subprocess.DEVNULL, **account)
-
-    data = str(folder / "data")
-    call("initdb", "-D", data, "-A", "trust", "-U", "weft", "--no-sync")
-    options = f"-k {folder} -c listen_addresses= -c fsync=off"
-    call("pg_ctl", "-D", data, "-o", options, "-l", str(folder / "log"), "-w", "start")
-    yield f"postgresql+psycopg://weft@/postgres?host={folder}"
-    call("pg_ctl", "-D", data, "-m", "immediate", "-w", "stop")
-    shutil.rmtree(folder)
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
