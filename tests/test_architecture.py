@@ -20,6 +20,7 @@ ORDER = [
         "telemetry.redaction",
         "telemetry.provenance",
         "telemetry.statistics",
+        "telemetry.transfer",
         "telemetry.tracker",
         "telemetry.system",
         "telemetry.series",
@@ -44,6 +45,8 @@ ORDER = [
     ),
     *(
         "destination",
+        "telemetry.watching",
+        "tracking",
         "telemetry.observer",
         "state",
         "loop",
@@ -58,7 +61,7 @@ ORDER = [
 ]
 """From the bottom to the top: a module may import what stands before it."""
 
-LAZY = {("__init__", "api"), ("__init__", "state")}
+LAZY = {("__init__", "api"), ("__init__", "state"), ("__init__", "tracking")}
 """Names that `import weft` offers without importing what they need."""
 
 ROOMS = {

@@ -98,6 +98,15 @@ def test_the_readme_s_python_runs(tmp_path: Path) -> None:
     assert len(run_id) == 32
 
 
+@pytest.mark.integration
+def test_the_readme_s_own_loop_is_recorded(tmp_path: Path) -> None:
+    source = next(block for block in blocks("python") if "weft.track(" in block)
+    done = subprocess.run([sys.executable, "-c", source], cwd=tmp_path, capture_output=True, text=True, timeout=300)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert run("weft sync", tmp_path).returncode == 0
+    assert "1 of 1 runs are in MLflow whole, and once" in run("weft verify", tmp_path).stdout
+
+
 def test_the_readme_s_foreign_classes_are_registered_as_it_says() -> None:
     from weft.catalog import KINDS as kinds
     from weft.catalog import _offer

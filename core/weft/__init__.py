@@ -25,10 +25,11 @@ if TYPE_CHECKING:
     from weft.api import load as load
     from weft.api import run as run
     from weft.state import Run as Run
+    from weft.tracking import track as track
 
 __version__ = "0.1.0"
 
-_LAZY = {"Result": "weft.api", "load": "weft.api", "run": "weft.api", "Run": "weft.state"}
+_LAZY = {"Result": "weft.api", "load": "weft.api", "run": "weft.api", "Run": "weft.state", "track": "weft.tracking"}
 
 
 def __getattr__(name: str) -> Any:
@@ -55,4 +56,5 @@ __all__ = [
     "register",
     "run",
     "supplied",
+    "track",
 ]

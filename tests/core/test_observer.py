@@ -9,9 +9,9 @@ from torch import nn
 from tests.core.conftest import MakeRun
 from weft import Callback, loop
 from weft.state import Run
-from weft.telemetry.observer import _transferred
 from weft.telemetry.series import together
 from weft.telemetry.tracker import MemoryTracker
+from weft.telemetry.transfer import transferred
 
 
 class ByHand(Callback):
@@ -136,5 +136,5 @@ def test_values_of_callbacks_are_recorded_as_numbers_or_tensors(make_run: MakeRu
 def test_values_from_a_gpu_and_from_memory_come_together() -> None:
     """As when a loss is on the device and no gradients were looked at since the last flush."""
     tensors = [torch.tensor(0.5, device="cuda"), torch.empty(0), torch.ones(2, 3, device="cuda"), torch.tensor(2.0)]
-    found = _transferred(tensors)
+    found = transferred(tensors)
     assert [value.tolist() for value in found] == [0.5, [], [[1.0] * 3] * 2, 2.0]

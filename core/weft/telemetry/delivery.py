@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from weft.errors import TrackingError
 from weft.telemetry.names import Names, mended
-from weft.telemetry.store import database_file, in_one_line, opened, shown
+from weft.telemetry.store import absolute_uri, database_file, in_one_line, opened, shown
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -59,7 +59,7 @@ class Store:
     """One store, opened when it is first asked."""
 
     def __init__(self, uri: str):
-        self.uri = uri
+        self.uri = absolute_uri(uri)
         self.is_server = uri.startswith("http")
         self._experiments: dict[str, str] = {}
 

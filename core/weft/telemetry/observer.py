@@ -13,9 +13,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from weft.callback import Callback
@@ -23,6 +21,7 @@ from weft.errors import NonFiniteError
 from weft.settings import Observe
 from weft.telemetry.series import ParameterSeries
 from weft.telemetry.tracker import MemoryTracker, Row, Tracker
+from weft.telemetry.transfer import transferred
 
 if TYPE_CHECKING:
     from weft.state import Run
@@ -114,7 +113,7 @@ class Observer(Callback):
         """
         staged, self._staged = self._staged, []
         waiting = [row for row in staged if isinstance(row, _Staged)]
-        *numbers, seen = _transferred([*(row.value for row in waiting), self._seen()])
+        *numbers, seen = transferred([*(row.value for row in waiting), self._seen()])
         found = iter(numbers)
         rows = [
             Row(row.step, row.timestamp, (row.key,), (float(next(found)),)) if isinstance(row, _Staged) else row
@@ -193,21 +192,6 @@ class Observer(Callback):
 
 def _mean(terms: Sequence[Any]) -> Any:
     return torch.stack([*terms]).mean() if isinstance(terms[0], Tensor) else sum(terms) / len(terms)
-
-
-def _transferred(tensors: Sequence[Tensor]) -> list[NDArray[np.floating]]:
-    """Return the values of tensors. Each type of number on each device is one transfer, and there is mostly one."""
-    places: dict[tuple[torch.device, torch.dtype], list[int]] = {}
-    for place, tensor in enumerate(tensors):
-        places.setdefault((tensor.device, tensor.dtype), []).append(place)
-    found: dict[int, NDArray[np.floating]] = {}
-    for chosen in places.values():
-        together, start = torch.cat([tensors[place].reshape(-1) for place in chosen]).cpu().numpy(), 0
-        for place in chosen:
-            end = start + tensors[place].numel()
-            found[place] = together[start:end].reshape(tensors[place].shape)
-            start = end
-    return [found[place] for place in range(len(tensors))]
 
 
 def _now() -> int:

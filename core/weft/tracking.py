@@ -1,0 +1,339 @@
+"""Tracking for a loop that weft doesn't run: `with weft.track("name", lr=0.1) as run: run.log({"loss": loss})`.
+
+It keeps the journal that weft's own runs keep, so that all they promise holds here too: a row that was flushed is not lost, the
+loop waits for no store, and the run's status is true whatever ends it.
+"""
+
+from __future__ import annotations
+
+import atexit
+import json
+import logging
+import os
+import shutil
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Mapping
+from datetime import datetime
+from numbers import Real
+from pathlib import Path
+from types import FrameType, TracebackType
+from typing import TYPE_CHECKING, Any
+
+from weft import __version__, destination
+from weft.errors import ConfigError, UserError, WeftError
+from weft.folder import Folder
+from weft.settings import Tracking
+from weft.telemetry import provenance, recording, system
+from weft.telemetry.recording import JournalTracker
+from weft.telemetry.redaction import redact
+from weft.telemetry.tracker import Opening, Row, Status
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from weft.telemetry.watching import Watch
+
+log = logging.getLogger("weft")
+
+_FLUSH_SECONDS = 0.5
+_FLUSH_ROWS = 1000
+_MOST_STAGED = 100_000
+"""Rows that may wait for a flush before the loop does it itself."""
+_INTEGERS = range(-(2**63), 2**63)
+
+
+class Terminated(SystemExit):
+    """SIGTERM has come."""
+
+
+class TrackedRun:
+    """One run of somebody's own loop. Made by `weft.track`; ends with its `with`, or by `end`.
+
+    What is logged is kept in memory for at most half a second. `flush` returns when it outlives this process.
+    """
+
+    def __init__(self, folder: Folder, tracker: JournalTracker, opening: Opening, every: float | None):
+        self._record = folder
+        self._tracker = tracker
+        self._step = -1
+        self._staged: list[tuple[int, int, Mapping[str, Any]]] = []
+        self._guard = threading.Lock()
+        self._flushing = threading.Lock()
+        self._wake = threading.Event()
+        self._watches: list[Watch] = []
+        self._error = sys.last_value if hasattr(sys, "last_value") else None
+        self._is_over = False
+        folder.path.mkdir(parents=True, exist_ok=True)
+        tracker.start(opening)
+        folder.note(status="RUNNING", key=opening.key, name=opening.name, experiment=opening.experiment, started=time.time())
+        environment = folder.path / "environment.json"
+        environment.write_text(json.dumps(provenance.environment(), indent=1))
+        tracker.artifact(environment)
+        self._system = system.recorded(tracker, lambda: max(self._step, 0), every)
+        self._system.__enter__()
+        self._flusher = threading.Thread(target=self._keep_flushing, daemon=True, name="weft flush")
+        self._flusher.start()
+        self._before = _take_over_sigterm()
+        atexit.register(self._leave)
+
+    @property
+    def folder(self) -> Path:
+        """Where its journal and its files are."""
+        return self._record.path
+
+    @property
+    def id(self) -> str:
+        """MLflow's name for the run. Waits until MLflow has it.
+
+        Raises:
+            TrackingError: the store doesn't take it; says why.
+        """
+        return self._tracker.run_id
+
+    def log(self, values: Mapping[str, float | Tensor], step: int | None = None) -> None:
+        """Record values at a step, by default one after the last. A tensor of one element stays on its device until the flush.
+
+        Raises:
+            UserError: a value is no number, or the step no integer of 64 bits; nothing of it was taken.
+            WeftError: the run has ended.
+        """
+        if self._is_over:
+            raise WeftError("the run has ended")
+        if step is None:
+            step = self._step + 1
+        elif type(step) is not int or step not in _INTEGERS:
+            raise UserError(f"step: {step!r} is no integer of 64 bits")
+        taken = {str(key): _number(key, value) for key, value in values.items()}
+        with self._guard:
+            self._step = step
+            if taken:
+                self._staged.append((step, time.time_ns() // 1_000_000, taken))
+            waiting = len(self._staged)
+        if waiting >= _MOST_STAGED:
+            self.flush()
+        elif waiting == _FLUSH_ROWS:
+            self._wake.set()
+
+    def flush(self) -> None:
+        """Write what was logged to the journal. When it returns, that outlives this process."""
+        with self._flushing:
+            with self._guard:
+                staged, self._staged = self._staged, []
+            if staged:
+                self._tracker.log(_rows(staged))
+
+    def watch(self, model: nn.Module, every: int = 50, series: int = 64) -> None:
+        """Record norms of the model's gradients, weights and updates at each `every`-th step of its optimizer, and the first.
+        Steps are those of the optimizer, from 1 on.
+
+        Args:
+            series: the most of each statistic; where there are more parameters, they are taken together by module.
+        """
+        from weft.telemetry.watching import Watch
+
+        if every < 1 or series < 1:
+            raise UserError(f"watch: every={every}, series={series}: at least 1")
+        self._watches.append(Watch(model, every, series, self._tracker))
+
+    def artifact(self, path: str | Path, folder: str = "") -> None:
+        """Keep a copy of a file, or of a folder, as it is now, under `folder` of the run.
+
+        Raises:
+            UserError: it isn't there, or `folder` leads out of the run.
+        """
+        source = Path(path).absolute()
+        if not source.exists():
+            raise UserError(f"artifact: {path}: there is no such file")
+        inside = Path(folder)
+        if inside.is_absolute() or ".." in inside.parts:
+            raise UserError(f"artifact: folder {folder!r} leads out of the run")
+        kept = self.folder / "artifacts" / inside
+        kept.mkdir(parents=True, exist_ok=True)
+        if source.is_dir():
+            kept = kept / source.name
+            shutil.copytree(source, kept, dirs_exist_ok=True)
+            self._tracker.artifact(kept, str(inside / source.name))
+        else:
+            self._tracker.artifact(Path(shutil.copy2(source, kept)), "" if folder == "" else str(inside))
+
+    def tag(self, **tags: object) -> None:
+        """Set tags; a later value replaces an earlier one."""
+        self._tracker.tag({key: str(value) for key, value in tags.items()})
+
+    def end(self, status: Status | str = Status.FINISHED, error: BaseException | None = None) -> None:
+        """End the run as FINISHED, FAILED or KILLED. Waits a little for the store.
+
+        Raises:
+            UserError: another status.
+            TrackingError: the disk did not take all of it.
+        """
+        if status not in [*Status]:
+            raise UserError(f"status: {status!r} is none of {', '.join(Status)}")
+        if self._is_over:
+            return
+        self._system.__exit__(None, None, None)
+        for watch in self._watches:
+            watch.close()
+        self._is_over = True
+        self._wake.set()
+        self._flusher.join()
+        atexit.unregister(self._leave)
+        _give_back_sigterm(self._before)
+        try:
+            self.flush()
+            if error is not None:
+                told = "".join(traceback.format_exception(error))
+                (self.folder / "traceback.txt").write_text(redact("traceback", told))
+                self._tracker.artifact(self.folder / "traceback.txt")
+                self._tracker.tag({"weft.error": f"{type(error).__name__}: {error}"})
+        finally:
+            self._tracker.end(Status(status))
+            self._record.note(status=str(status), run_id=self._tracker.known_id, ended=time.time())
+
+    def __enter__(self) -> TrackedRun:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None) -> None:
+        if error is None or (isinstance(error, SystemExit) and not isinstance(error, Terminated) and not error.code):
+            self.end(Status.FINISHED)
+        elif isinstance(error, (KeyboardInterrupt, Terminated)):
+            self.end(Status.KILLED)
+        else:
+            self.end(Status.FAILED, error)
+
+    def _keep_flushing(self) -> None:
+        while not self._is_over:
+            self._wake.wait(_FLUSH_SECONDS)
+            self._wake.clear()
+            try:
+                self.flush()
+            except WeftError as error:  # telemetry.strict is not for a thread: the next call of the loop's own hears of it
+                log.warning("%s", error)
+
+    def _leave(self) -> None:
+        """End a run that nobody ended, as the program did, as far as that can be told: the code of `sys.exit` can't."""
+        error = getattr(sys, "last_value", None)
+        if _terminated:
+            self.end(Status.KILLED)
+        elif error is None or error is self._error:
+            self.end(Status.FINISHED)
+        else:
+            self.end(Status.KILLED if isinstance(error, KeyboardInterrupt) else Status.FAILED, error)
+
+
+def track(
+    name: str | None = None,
+    *,
+    experiment: str | None = None,
+    uri: str | None = None,
+    runs: str | Path = "runs",
+    tags: Mapping[str, object] | None = None,
+    params: Mapping[str, object] | None = None,
+    every: float | None = 10.0,
+    wait: float = 2.0,
+    **more: object,
+) -> TrackedRun:
+    """Begin a run of your own loop, and record it as weft's runs are: in a journal that is shipped to MLflow.
+
+    Args:
+        name: of the run; by default the program's.
+        experiment: of MLflow; else `MLFLOW_EXPERIMENT_NAME`, else `weft`.
+        uri: MLflow's store or server; else `MLFLOW_TRACKING_URI`, else `sqlite:///RUNS/mlflow.db`.
+        runs: folder that its output goes to.
+        tags: of the run.
+        params: of the run; mappings in it become `outer.inner`. Any other keyword is one of them: `lr=0.1`.
+        every: seconds from one record of the machine's state to the next; None is never.
+        wait: seconds that its end waits for all of it to be in the store.
+
+    Raises:
+        ConfigError: it can't be recorded there; nothing was written.
+    """
+    uri = uri or os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{Path(runs)}/mlflow.db"
+    experiment = experiment or os.environ.get("MLFLOW_EXPERIMENT_NAME") or Tracking().experiment
+    folder = Folder(Path(runs) / f"{datetime.now():%Y-%m-%d}" / f"{datetime.now():%H-%M-%S-%f}")
+    if not experiment.strip():
+        raise ConfigError("experiment: needs a name")
+    destination.check_place("runs", Path(runs))
+    destination.check_uri(uri)
+    opening = Opening(
+        name=name or Path(sys.argv[0] or "notebook").stem,
+        experiment=experiment,
+        params=_flat({**(params or {}), **more}),
+        tags={
+            **provenance.tags(),
+            "weft.version": __version__,
+            "weft.folder": str(folder.path),
+            **{key: str(value) for key, value in (tags or {}).items()},
+        },
+    )
+    tracker = JournalTracker(folder.path, uri, Path(runs).absolute() / "artifacts", wait=wait)
+    return TrackedRun(folder, tracker, opening, every)
+
+
+def _flat(values: Mapping[str, object], prefix: str = "") -> dict[str, str]:
+    found: dict[str, str] = {}
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            found |= _flat(value, f"{prefix}{key}.")
+        else:
+            found[f"{prefix}{key}"] = str(value)
+    return found
+
+
+def _number(key: object, value: Any) -> Any:
+    """Return a number as a float, and a tensor of one as it is.
+
+    Raises:
+        UserError: it is neither.
+    """
+    if type(value) is float:
+        return value
+    if hasattr(value, "detach"):
+        if value.numel() != 1:
+            raise UserError(f"{key}: a tensor of {value.numel()} elements is no number")
+        return value.detach().clone() if value.device.type == "cpu" else value.detach()
+    if isinstance(value, Real) or getattr(value, "shape", None) == ():
+        try:
+            return float(value)
+        except (TypeError, ValueError, OverflowError):
+            pass
+    raise UserError(f"{key}: {str(value)[:100]!r} is no number")
+
+
+def _rows(staged: list[tuple[int, int, Mapping[str, Any]]]) -> list[Row]:
+    tensors = [value for _, _, values in staged for value in values.values() if type(value) is not float]
+    if tensors:
+        from weft.telemetry.transfer import transferred
+
+        found = iter(transferred(tensors))
+    return [
+        Row(step, at, [*values], [value if type(value) is float else next(found).item() for value in values.values()])
+        for step, at, values in staged
+    ]
+
+
+def _take_over_sigterm() -> Any:
+    """Have SIGTERM end the program by way of its `with` and `finally`; return what it did before, None where it isn't ours to
+    say."""
+    if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
+        return None
+    return signal.signal(signal.SIGTERM, _terminate)
+
+
+def _give_back_sigterm(before: Any) -> None:
+    if before is not None and threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, before)
+
+
+_terminated: list[int] = []
+
+
+def _terminate(number: int, frame: FrameType | None) -> None:
+    _terminated.append(number)
+    recording.note_signal("SIGTERM")
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a second one ends it at once
+    raise Terminated(128 + number)

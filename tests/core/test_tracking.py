@@ -1,0 +1,312 @@
+"""weft.track: somebody's own loop, recorded as weft's runs are."""
+
+from __future__ import annotations
+
+import math
+import shutil
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.optim import optimizer as optimizers
+
+import weft
+from tests.core.telemetry.conftest import ship, stop_shipper
+from weft.errors import ConfigError, UserError, WeftError
+from weft.folder import Folder
+from weft.telemetry import journal, shipping, verification
+from weft.telemetry.store import absolute_uri
+
+pytestmark = pytest.mark.integration
+
+_STORE = "sqlite:///runs/mlflow.db"
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, template: Path) -> Iterator[Path]:
+    """A current folder with a migrated store. Nobody ships but `ship`."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(shipping, "ensure", lambda spool: None)
+    (tmp_path / "runs").mkdir()
+    shutil.copy(template, tmp_path / "runs" / "mlflow.db")
+    yield tmp_path
+    stop_shipper(_STORE)
+
+
+def begun(**options: Any) -> weft.tracking.TrackedRun:  # type: ignore[name-defined]
+    return weft.track("own", **{"wait": 0.0, "every": None, **options})
+
+
+def series(folder: Path, key: str) -> list[tuple[int, float]]:
+    rows = journal.rows(folder / "1.journal", -(2**63))
+    return [(row.step, value) for row in rows for name, value in zip(row.keys, row.values, strict=True) if name == key]
+
+
+def stored(folder: Path) -> Any:
+    from mlflow import MlflowClient
+
+    ship(_STORE)
+    finding = verification.verify(folder, _STORE)
+    assert finding.is_right, finding
+    assert finding.run_id is not None
+    return MlflowClient(absolute_uri(_STORE)).get_run(finding.run_id)
+
+
+def test_a_loop_of_one_s_own_is_in_mlflow(here: Path) -> None:
+    (here / "notes.txt").write_text("as it was")
+    (here / "plots" / "deep").mkdir(parents=True)
+    (here / "plots" / "deep" / "a.txt").write_text("a")
+    with begun(lr=0.1, params={"optimizer": {"name": "sgd", "nesterov": True}}, tags={"team": "blue"}) as run:
+        for step in range(10):
+            run.log({"loss": 1 / (step + 1), "accuracy": torch.tensor(step / 10)})
+        run.log({"late": np.float32(0.5), "whole": 3, "zero": np.array(2.0)}, step=100)
+        run.log({"after": 1.0})
+        run.tag(note="done", number=3)
+        run.artifact("notes.txt")
+        (here / "notes.txt").write_text("changed since")
+        run.artifact(here / "plots", "pictures")
+    found = stored(run.folder)
+    assert (found.info.status, found.info.run_name) == ("FINISHED", "own")
+    assert found.data.params == {"lr": "0.1", "optimizer.name": "sgd", "optimizer.nesterov": "True"}
+    assert {"team": "blue", "note": "done", "number": "3", "weft.version": weft.__version__}.items() <= found.data.tags.items()
+    assert series(run.folder, "loss") == [(step, 1 / (step + 1)) for step in range(10)]
+    assert series(run.folder, "accuracy") == [(step, float(torch.tensor(step / 10))) for step in range(10)]
+    assert [series(run.folder, key) for key in ("late", "whole", "zero", "after")] == [
+        [(100, 0.5)],
+        [(100, 3.0)],
+        [(100, 2.0)],
+        [(101, 1.0)],
+    ]
+    artifacts = Path(found.info.artifact_uri.removeprefix("file://"))
+    assert (artifacts / "notes.txt").read_text() == "as it was"
+    assert (artifacts / "pictures" / "plots" / "deep" / "a.txt").read_text() == "a"
+    assert (artifacts / "environment.json").is_file()
+    assert Folder(run.folder).record()["status"] == "FINISHED"
+
+
+def test_values_that_are_not_finite_are_kept(here: Path) -> None:
+    with begun() as run:
+        run.log({"x": math.nan})
+        run.log({"x": -math.inf})
+    values = [value for _, value in series(run.folder, "x")]
+    assert math.isnan(values[0])
+    assert values[1] == -math.inf
+
+
+def test_a_tensor_is_what_it_was_when_it_was_logged(here: Path) -> None:
+    value = torch.ones(1)
+    with begun() as run:
+        run.log({"x": value})
+        value.add_(1)
+        run.log({"x": value[0]})
+    assert series(run.folder, "x") == [(0, 1.0), (1, 2.0)]
+
+
+@pytest.mark.parametrize(
+    ("values", "step", "why"),
+    [
+        ({"x": "much"}, None, "x: 'much' is no number"),
+        ({"x": None}, None, "x: 'None' is no number"),
+        ({"x": [1.0]}, None, r"x: '\[1.0\]' is no number"),
+        ({"x": np.ones(2)}, None, "x: .* is no number"),
+        ({"x": torch.ones(2)}, None, "x: a tensor of 2 elements"),
+        ({"x": 10**400}, None, "x: '1000"),
+        ({"x": 1.0}, 1.5, "step: 1.5 is no integer of 64 bits"),
+        ({"x": 1.0}, 2**63, "step: 9223372036854775808 is no integer"),
+        ({"x": 1.0}, True, "step: True is no integer"),
+    ],
+)
+def test_what_can_not_be_logged_is_refused_at_once(values: Any, step: Any, why: str, here: Path) -> None:
+    with begun() as run:
+        run.log({"y": 1.0})
+        with pytest.raises(UserError, match=why):
+            run.log({"beside": 1.0, **values}, step)
+        run.log({"y": 2.0})
+    assert series(run.folder, "y") == [(0, 1.0), (1, 2.0)]
+    assert series(run.folder, "beside") == []
+
+
+@pytest.mark.parametrize(
+    ("call", "why"),
+    [
+        (lambda run: run.artifact("nowhere.txt"), "nowhere.txt: there is no such file"),
+        (lambda run: run.artifact(__file__, "../x"), "leads out of the run"),
+        (lambda run: run.artifact(__file__, "/x"), "leads out of the run"),
+        (lambda run: run.watch(nn.Linear(1, 1), every=0), "every=0"),
+        (lambda run: run.end("DONE"), "status: 'DONE' is none of FINISHED, FAILED, KILLED"),
+    ],
+)
+def test_other_mistakes_are_one_message(call: Any, why: str, here: Path) -> None:
+    with begun() as run, pytest.raises(UserError, match=why):
+        call(run)
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        ({"uri": "nowhere"}, "is a folder, and MLflow's file store"),
+        ({"uri": "foo://bar"}, "no store that MLflow has"),
+        ({"experiment": " "}, "experiment: needs a name"),
+        ({"runs": "/proc/nothing"}, "runs: /proc/nothing"),
+    ],
+)
+def test_what_can_not_be_recorded_writes_nothing(options: dict[str, Any], why: str, here: Path) -> None:
+    with pytest.raises(ConfigError, match=why):
+        begun(**options)
+    assert [path.name for path in (here / "runs").iterdir()] == ["mlflow.db"]
+
+
+def test_a_run_that_fails_says_so_with_its_traceback(here: Path) -> None:
+    with pytest.raises(ZeroDivisionError), begun() as run:
+        _ = 1 / 0
+    found = stored(run.folder)
+    assert found.info.status == "FAILED"
+    assert found.data.tags["weft.error"] == "ZeroDivisionError: division by zero"
+    assert "1 / 0" in (run.folder / "traceback.txt").read_text()
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [(KeyboardInterrupt(), "KILLED"), (SystemExit(0), "FINISHED"), (SystemExit(3), "FAILED"), (SystemExit(), "FINISHED")],
+)
+def test_the_status_is_how_the_block_ended(error: BaseException, status: str, here: Path) -> None:
+    with pytest.raises(type(error)), begun() as run:
+        raise error
+    assert Folder(run.folder).record()["status"] == status
+
+
+def test_an_ended_run_takes_no_more_and_can_be_ended_again(here: Path) -> None:
+    run = begun()
+    before = signal.getsignal(signal.SIGTERM)
+    run.end("KILLED")
+    run.end()
+    assert Folder(run.folder).record()["status"] == "KILLED"
+    with pytest.raises(WeftError, match="has ended"):
+        run.log({"x": 1.0})
+    assert before != signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+
+
+def test_what_was_flushed_is_there_and_the_rest_soon(here: Path) -> None:
+    with begun() as run:
+        run.log({"x": 1.0})
+        run.flush()
+        assert series(run.folder, "x") == [(0, 1.0)]
+        run.log({"x": 2.0})
+        deadline = threading.Event()
+        for _ in range(200):
+            if len(series(run.folder, "x")) == 2:
+                break
+            deadline.wait(0.05)
+        assert series(run.folder, "x") == [(0, 1.0), (1, 2.0)]
+
+
+def test_many_rows_do_not_pile_up(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("weft.tracking._MOST_STAGED", 50)
+    with begun() as run:
+        run._flushing.acquire()  # the thread that flushes stands still
+        flusher = threading.Thread(target=lambda: run._flushing.release())
+        for step in range(49):
+            run.log({"x": float(step)})
+        flusher.start()
+        run.log({"x": 49.0})
+        assert not run._staged
+    assert len(series(run.folder, "x")) == 50
+
+
+def test_a_watched_model_s_gradients_are_recorded(here: Path) -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 1))
+    other = nn.Linear(2, 1)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    others = torch.optim.SGD(other.parameters(), lr=0.1)
+    expected = []
+    with begun() as run:
+        run.watch(model, every=5)
+        for step in range(1, 13):
+            optimizer.zero_grad()
+            model(torch.randn(8, 3)).square().mean().backward()
+            gradient = model[0].weight.grad
+            assert gradient is not None
+            if step in (1, 5, 10):
+                before = model[0].weight.detach().clone()
+                expected.append(
+                    (step, float(gradient.norm()), float(before.norm()), float(0.1 * gradient.norm() / before.norm()))
+                )
+            optimizer.step()
+            other(torch.randn(8, 2)).mean().backward()
+            others.step()
+    for place, key in enumerate(["grad_norm", "param_norm", "update_ratio"], 1):
+        found = series(run.folder, f"{key}/0.weight")
+        assert [step for step, _ in found] == [step for step, *_ in expected]
+        wanted = [row[place] for row in expected]
+        if key != "param_norm":
+            assert [value for _, value in found] == pytest.approx(wanted, rel=1e-5)
+    assert not optimizers._global_optimizer_pre_hooks
+
+
+def test_two_runs_at_once_keep_apart(here: Path) -> None:
+    with begun() as first, begun() as second:
+        for step in range(5):
+            first.log({"x": float(step)})
+            second.log({"x": -float(step)})
+    assert [value for _, value in series(first.folder, "x")] == [0, 1, 2, 3, 4]
+    assert [value for _, value in series(second.folder, "x")] == [0, -1, -2, -3, -4]
+
+
+_SCRIPT = """
+    import os, signal, sys, time
+    import weft
+    run = weft.track("script", wait=0.0, every=None)
+    print(run.folder, flush=True)
+    run.log({"x": 1.0})
+"""
+
+
+@pytest.mark.parametrize(
+    ("ending", "status", "code"),
+    [
+        ("", "FINISHED", 0),
+        ("raise ValueError('no')", "FAILED", 1),
+        ("run.flush(); os.kill(os.getpid(), signal.SIGKILL)", "FAILED", -9),
+        ("os.kill(os.getpid(), signal.SIGTERM); time.sleep(60)", "KILLED", 143),
+        ("os.kill(os.getpid(), signal.SIGINT); time.sleep(60)", "KILLED", -2),
+        ("with run: os.kill(os.getpid(), signal.SIGTERM); time.sleep(60)", "KILLED", 143),
+        ("with run: os.kill(os.getpid(), signal.SIGINT); time.sleep(60)", "KILLED", -2),
+    ],
+)
+def test_a_script_s_run_ends_as_the_script_did(ending: str, status: str, code: int, here: Path) -> None:
+    source = textwrap.dedent(_SCRIPT) + ending
+    done = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True, timeout=120)
+    assert done.returncode == code, done.stderr
+    folder = Path(done.stdout.strip()) if Path(done.stdout.strip()).is_absolute() else here / done.stdout.strip()
+    deadline = threading.Event()
+    from mlflow import MlflowClient
+
+    client = MlflowClient(absolute_uri(_STORE))
+    for _ in range(600):
+        runs = client.search_runs([e.experiment_id for e in client.search_experiments()])
+        if runs and runs[0].info.status != "RUNNING":
+            break
+        deadline.wait(0.1)
+    assert [run.info.status for run in runs] == [status]
+    assert runs[0].data.metrics == {"x": 1.0}
+    assert verification.verify(folder, _STORE).is_right
+
+
+def test_it_needs_no_torch_and_no_mlflow(here: Path) -> None:
+    source = """
+    import sys, weft
+    with weft.track("light", wait=0.0) as run:
+        run.log({"x": 1.0})
+    assert sys.modules.keys().isdisjoint(["torch", "mlflow", "hydra", "sqlalchemy"]), sys.modules.keys()
+    """
+    subprocess.run([sys.executable, "-c", textwrap.dedent(source)], check=True)
