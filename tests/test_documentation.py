@@ -6,13 +6,20 @@ import json
 import os
 import re
 import shlex
+import signal
+import socket
 import subprocess
 import sys
+import time
 import tomllib
+import urllib.error
+import urllib.request
 from pathlib import Path
 
 import pytest
+import torch
 
+import weft
 from weft.cli import commands
 from weft.kinds import KINDS
 
@@ -49,7 +56,10 @@ def run(line: str, folder: Path, **environment: str) -> subprocess.CompletedProc
 
 
 @pytest.mark.integration
-@pytest.mark.parametrize("line", [line for line in lines() if "leaky" not in line and not line.startswith(SERVERS)])
+@pytest.mark.parametrize(
+    "line",
+    [line for line in lines() if "leaky" not in line and "moons" not in line and not line.startswith(SERVERS)],
+)
 def test_a_command_of_the_readme_runs(line: str, tmp_path: Path) -> None:
     done = run(line, tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -105,6 +115,53 @@ def test_the_readme_s_own_loop_is_recorded(tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
     assert run("weft sync", tmp_path).returncode == 0
     assert "1 of 1 runs are in MLflow whole, and once" in run("weft verify", tmp_path).stdout
+
+
+@pytest.mark.integration
+def test_the_readme_s_model_is_evaluated_and_served(tmp_path: Path) -> None:
+    block = next(block for block in blocks("console") if "mlflow models serve" in block)
+    typed = [line[2:].partition("  #")[0].strip() for line in block.splitlines()]
+    for line in typed[:3]:
+        done = run(line, tmp_path)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert "test/accuracy" in done.stdout
+    variable, _, value = typed[3].removeprefix("export ").partition("=")
+    port = _free_port()
+    serve = [sys.executable, "-W", "ignore", "-m", *typed[4].replace("5001", str(port)).split()]
+    output = tmp_path / "output"
+    with output.open("wb") as file:
+        server = subprocess.Popen(
+            serve,
+            cwd=tmp_path,
+            env={**os.environ, variable: value},
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    try:
+        words = shlex.split(typed[5].replace("5001", str(port)))
+        kind, content = words[words.index("-H") + 1].split(": "), words[words.index("-d") + 1]
+        request = urllib.request.Request(words[-1], content.encode(), dict([kind]))
+        deadline = time.monotonic() + 120
+        while True:
+            try:
+                answer = json.loads(urllib.request.urlopen(request, timeout=30).read())
+                break
+            except urllib.error.URLError:
+                assert server.poll() is None, output.read_text()
+                assert time.monotonic() < deadline, output.read_text()
+                time.sleep(0.1)
+    finally:
+        os.killpg(server.pid, signal.SIGTERM)
+        server.wait()
+    outputs = weft.load(tmp_path / "runs" / "moons")(torch.tensor(json.loads(content)["inputs"]))
+    assert torch.equal(torch.tensor(answer["predictions"]), outputs)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def test_the_readme_s_foreign_classes_are_registered_as_it_says() -> None:

@@ -22,6 +22,7 @@ from weft.parameters import supplied as supplied
 
 if TYPE_CHECKING:
     from weft.api import Result as Result
+    from weft.api import evaluate as evaluate
     from weft.api import load as load
     from weft.api import run as run
     from weft.state import Run as Run
@@ -29,7 +30,14 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-_LAZY = {"Result": "weft.api", "load": "weft.api", "run": "weft.api", "Run": "weft.state", "track": "weft.tracking"}
+_LAZY = {
+    "Result": "weft.api",
+    "evaluate": "weft.api",
+    "load": "weft.api",
+    "run": "weft.api",
+    "Run": "weft.state",
+    "track": "weft.tracking",
+}
 
 
 def __getattr__(name: str) -> Any:
@@ -50,6 +58,7 @@ __all__ = [
     "UserError",
     "WeftError",
     "did_you_mean",
+    "evaluate",
     "fixed",
     "hookimpl",
     "load",

@@ -1,4 +1,4 @@
-"""weft from Python: `run`, `resume`, `load`."""
+"""weft from Python: `run`, `resume`, `load`, `evaluate`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from torch import nn
 
-from weft import compose, destination, saved
+from weft import compose, destination, evaluation, saved
 from weft.callback import Callback
 from weft.catalog import catalog
 from weft.configuration import Configuration
@@ -123,5 +123,26 @@ def load(run: str | Path, uri: str | None = None, weights: str = "best") -> nn.M
         ConfigError: no such run, or no model in it.
         PluginError: the model's plugin isn't installed.
     """
-    with saved.located(run, uri or os.environ.get("MLFLOW_TRACKING_URI") or Settings().store) as folder:
+    with saved.located(run, _store(uri)) as folder:
         return saved.read(folder, weights)
+
+
+def evaluate(run: str | Path, *overrides: str, uri: str | None = None) -> dict[str, float]:
+    """Return the scores of a run's model on its test split, as `weft evaluate RUN OVERRIDES…` does; with nothing overridden,
+    the run's own.
+
+    Args:
+        run: an MLflow run id, or a run's folder.
+        overrides: of the data, the loss, the metrics and the arithmetic, such as `"dataset.path=new.csv"`,
+            `"metric=[accuracy,f1]"`, `"device=cpu"`; or `"weights=last"`.
+        uri: the store that the id is of; else `MLFLOW_TRACKING_URI`, else `sqlite:///runs/mlflow.db`.
+
+    Raises:
+        ConfigError: no such run, or no model in it; an override of something else; data that doesn't fit the model.
+        PluginError: the plugin of a part isn't installed.
+    """
+    return dict(evaluation.evaluate(run, overrides, _store(uri)).scores)
+
+
+def _store(uri: str | None) -> str:
+    return uri or os.environ.get("MLFLOW_TRACKING_URI") or Settings().store

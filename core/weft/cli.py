@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -157,8 +158,7 @@ def _conclude(console: Console, result: Result) -> int:
     from weft.telemetry.tracker import Status
 
     if result.status is Status.FINISHED:
-        for name, score in result.scores.items():
-            console.print(f"  {name:<20} {score:.4f}", highlight=False)
+        _print_scores(console, result.scores)
         known = result.tracker.known_id
         there = f"run {known}, in" if known else "on its way to MLflow (weft sync waits for it), from"
         console.print(f"{there} {escape(_relative(result.folder))}", highlight=False, soft_wrap=True)
@@ -173,6 +173,11 @@ def _conclude(console: Console, result: Result) -> int:
         console.print(f"failed, in {escape(_relative(result.folder))}:", soft_wrap=True)
         raise result.error  # not a user's mistake: the whole traceback
     return 1
+
+
+def _print_scores(console: Console, scores: Mapping[str, float]) -> None:
+    for name, score in scores.items():
+        console.print(f"  {name:<20} {score:.4f}", highlight=False)
 
 
 @commands.command()
@@ -194,6 +199,32 @@ def resume(folder: str, overrides: tuple[str, ...]) -> int:
         return _conclude(console, api.resumed(folder, overrides, lambda run: [watch]))
     finally:
         watch.close()
+
+
+@commands.command()
+@click.argument("run")
+@click.argument("overrides", nargs=-1)
+@click.option("--uri", help="Store that an id is of. Default: MLFLOW_TRACKING_URI, or runs/mlflow.db.")
+def evaluate(run: str, overrides: tuple[str, ...], uri: str | None) -> None:
+    """Test a run's model, on its own test split or on other data.
+
+    RUN is its folder or its MLflow id. dataset, split_seed, loss, metric, class_weights, device, precision, threads, compile,
+    deterministic and weights (best or last) can be other than they were.
+    """
+    import os
+
+    from rich.markup import escape
+
+    from weft import evaluation
+    from weft.logs import to_console
+    from weft.settings import Settings
+
+    to_console()
+    console = _console()
+    done = evaluation.evaluate(run, overrides, uri or os.environ.get("MLFLOW_TRACKING_URI") or Settings().store)
+    _print_scores(console, done.scores)
+    what = f"the {done.weights} weights of {run}, on {done.samples} test samples of {done.dataset}"
+    console.print(escape(what), highlight=False, soft_wrap=True)
 
 
 @commands.command()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import re
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -172,6 +173,37 @@ def checked(tree: Mapping[str, Any]) -> Configuration:
         ConfigError, PluginError: see `configuration.read`.
     """
     return configuration.read(tree, catalog())
+
+
+def changed(tree: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
+    """Return a run's config, as plain values, with overrides as on the command line: a choice brings its default options, an
+    option alone leaves the others as they are.
+
+    Raises:
+        ConfigError: see `compose`.
+    """
+    if not overrides:
+        return dict(tree)
+    overrides = spelling.quoted(overrides, catalog())
+    places = [override.partition("=")[0].split(".") for override in overrides]
+    kept = {place[0] for place in places if KINDS.get(place[0]) and [place[0]] not in places}
+    with hydra_app() as hydra:
+        config = compose(hydra, [*(_choice(kind, tree.get(kind)) for kind in sorted(kept)), *overrides])
+        given = _resolved(OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"]))
+    found = copy.deepcopy(dict(tree))
+    for place in places:
+        inside, source = found, given
+        for key in place[:-1]:
+            inside, source = inside.setdefault(key, {}), source[key]
+        inside[place[-1]] = source[place[-1]]
+    return found
+
+
+def _choice(kind: str, chosen: Any) -> str:
+    """Return the override that chooses what a config has chosen."""
+    if KINDS[kind].several:
+        return f"{kind}=[{','.join(chosen or ())}]"
+    return f"{kind}={chosen['name'] if chosen else 'null'}"
 
 
 def _resolved(config: DictConfig) -> dict[str, Any]:

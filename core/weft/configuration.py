@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -23,6 +23,8 @@ FORBIDDEN = ("_target_", "_partial_", "_args_", "_recursive_", "_convert_")
 """What Hydra's `instantiate` would act upon. weft never calls it; a config that holds one expects what will not happen."""
 
 _REQUIRED = ("dataset", "model", "optimizer")
+_REGISTERED = re.compile(r"(?!\s*$|\.$|\.\.)[^/:\x00-\x1f]{1,250}")
+"""The names that MLflow takes for a registered model."""
 _DEVICES = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
 
 
@@ -53,6 +55,10 @@ class Part:
         """Return this part as a config writes it."""
         return {"name": self.component.name} | {name: _tree(value) for name, value in self.options.items()}
 
+    def inside(self) -> list[Part]:
+        """Return this part and those in its options."""
+        return _parts([self])
+
 
 @dataclass(frozen=True)
 class Configuration:
@@ -67,18 +73,7 @@ class Configuration:
 
     def every_part(self) -> list[Part]:
         """Return all parts, also those inside of others."""
-        found: list[Part] = []
-        waiting: list[Any] = [part for parts in self.parts.values() for part in parts]
-        while waiting:
-            part = waiting.pop(0)
-            if isinstance(part, Part):
-                found.append(part)
-                waiting.extend(part.options.values())
-            elif isinstance(part, Mapping):
-                waiting.extend(part.values())
-            elif isinstance(part, (list, tuple)):
-                waiting.extend(part)
-        return found
+        return _parts(part for parts in self.parts.values() for part in parts)
 
     def with_parts(self, kind: str, parts: tuple[Part, ...]) -> Configuration:
         """Return a copy in which these are the parts of a kind."""
@@ -107,6 +102,21 @@ class Configuration:
         return flat
 
 
+def _parts(values: Iterable[Any]) -> list[Part]:
+    found: list[Part] = []
+    waiting = [*values]
+    while waiting:
+        part = waiting.pop(0)
+        if isinstance(part, Part):
+            found.append(part)
+            waiting.extend(part.options.values())
+        elif isinstance(part, Mapping):
+            waiting.extend(part.values())
+        elif isinstance(part, (list, tuple)):
+            waiting.extend(part)
+    return found
+
+
 def _tree(value: Any) -> Any:
     if isinstance(value, Part):
         return value.tree() if value.options else value.component.name
@@ -125,8 +135,8 @@ def _flatten(place: str, values: Mapping[str, Any]) -> Iterator[tuple[str, str]]
             yield key, show(_tree(value))
 
 
-def read(tree: Mapping[str, Any], catalog: Catalog) -> Configuration:
-    """Check a composed config, given as plain values, and return it as a configuration.
+def read(tree: Mapping[str, Any], catalog: Catalog, required: Collection[str] = _REQUIRED) -> Configuration:
+    """Check a composed config, given as plain values, and return it as a configuration with a part of each `required` kind.
 
     Raises:
         ConfigError: an unknown key or option, a wrong type or range, something missing, `_target_` anywhere.
@@ -147,7 +157,7 @@ def read(tree: Mapping[str, Any], catalog: Catalog) -> Configuration:
             )
         else:
             parts[name] = (part(name, value, catalog),) if value else ()
-        if name in _REQUIRED and not parts[name]:
+        if name in required and not parts[name]:
             raise ConfigError(f"{name}: a run needs one; choose among {', '.join(catalog.names(name))}")
     return Configuration(_settings(tree), parts)
 
@@ -232,6 +242,12 @@ def _settings(tree: Mapping[str, Any]) -> Settings:
         raise ConfigError(f"device: {found.device!r} is none of auto, cpu, cuda, cuda:N, mps")
     if not found.tracking.experiment.strip():
         raise ConfigError("tracking.experiment: '' is no name; MLflow keeps every run in an experiment, by default weft")
+    registered = found.tracking.register
+    if registered is not None and not _REGISTERED.fullmatch(registered):
+        raise ConfigError(
+            f"tracking.register: {registered!r} is no name of a registered model; it could be up to 250 characters, "
+            "none of them / or :, that don't begin with two dots"
+        )
     if found.accumulate > found.batch_size:
         raise ConfigError(f"accumulate: {found.accumulate} pieces of a batch of {found.batch_size} are not to be had")
     return found

@@ -35,6 +35,7 @@ class Data:
         self.inputs: tuple[int, ...] = tuple(dataset.inputs)
         self.outputs: int = dataset.outputs
         self.vocabulary: int | None = getattr(dataset, "vocabulary", None)
+        self.classes: tuple[str, ...] = tuple(map(str, getattr(dataset, "classes", ())))
         self.source: str = str(getattr(dataset, "source", name))
         self.splits: dict[str, Pair] = {split: getattr(dataset, split) for split in SPLITS}
         for split, pair in self.splits.items():

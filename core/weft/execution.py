@@ -103,7 +103,7 @@ def _execute(
             interruption.act()
             scores = _conclude(run, folder)
             interruption.act()
-        tracker.artifact(folder.model, "model")
+        tracker.model(folder.model, run.configuration.settings.tracking.register)
     except Interrupted as interrupted:
         status, error, scores = Status.KILLED, interrupted, dict(run.scores)
     except KeyboardInterrupt as stop:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import fnmatch
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -16,10 +17,10 @@ from weft.configuration import Configuration, Part, default_part
 from weft.data import SPLITS, Data
 from weft.device import Device
 from weft.errors import ConfigError, PluginError, did_you_mean
-from weft.options import check
+from weft.options import check, show
 from weft.randomness import derived, kept_randomness, seed_everything
 from weft.regularization import Regularizers
-from weft.state import Run, Unscheduled
+from weft.state import Evaluated, Run, Unscheduled
 from weft.telemetry.observer import Observer
 
 
@@ -32,12 +33,8 @@ def prepare(wanted: Configuration, catalog: Catalog) -> Run:
     """
     device = Device(wanted.settings)
     with kept_randomness(device.device):
-        dataset = build(wanted.one("dataset"), catalog, split_seed=wanted.settings.split_seed)
-        data = Data(dataset, wanted.one("dataset").component.name)
-        task = build(default_part("task", data.task, catalog), catalog)
-        wanted = _completed(wanted, task, catalog)
-        _check_tasks(wanted, data.task, catalog)
-        _check_targets(task, data)
+        data = _data(wanted, catalog)
+        task, wanted = _checked(wanted, data, catalog)
         weights = _class_weights(wanted, data)
         data.place(device)
         seed_everything(wanted.settings.seed)
@@ -50,12 +47,7 @@ def prepare(wanted: Configuration, catalog: Catalog) -> Run:
         )
         regularizers.attach(model)
         _try_penalties(regularizers, model, data, device)
-        metrics = {
-            part.name: _placed(build(part, catalog, task=data.task, outputs=data.outputs), device)
-            for part in wanted.parts["metric"]
-        }
-        if "loss" in metrics:
-            raise ConfigError("metric.loss: 'loss' is the loss's own name among the scores; give the metric another")
+        metrics = _metrics(wanted, data, device, catalog)
         judged = objective.parse(wanted.settings.objective or task.objective, metrics)
         total = wanted.settings.steps or wanted.settings.epochs * data.steps(wanted.settings.batch_size)
         wanted, optimizer = _optimizer(wanted, model, device, catalog)
@@ -81,6 +73,65 @@ def prepare(wanted: Configuration, catalog: Catalog) -> Run:
             if hasattr(callback, "check"):
                 callback.check(run)
         return run
+
+
+def evaluated(wanted: Configuration, folder: Path, weights: str, catalog: Catalog) -> Evaluated:
+    """Build what evaluating the model in a folder needs. Nothing is written; the random state stays as it was.
+
+    Raises:
+        ConfigError: data that the model isn't for, and what `prepare` refuses of a dataset, a loss, metrics and a device.
+        PluginError: likewise.
+    """
+    device = Device(wanted.settings)
+    with kept_randomness(device.device):
+        data = _data(wanted, catalog)
+        _check_fit(data, folder)
+        _, wanted = _checked(wanted, data, catalog)
+        class_weights = _class_weights(wanted, data)
+        data.place(device)
+        model = device.adopt(saved.read(folder, weights))
+        device.share_threads(model)
+        loss = _loss(wanted.one("loss"), data, class_weights, device, catalog)
+        _try(model, loss, data, device, wanted)
+        metrics = _metrics(wanted, data, device, catalog)
+        return Evaluated(wanted, device, data, model, loss, metrics)
+
+
+def _data(wanted: Configuration, catalog: Catalog) -> Data:
+    part = wanted.one("dataset")
+    return Data(build(part, catalog, split_seed=wanted.settings.split_seed), part.component.name)
+
+
+def _check_fit(data: Data, folder: Path) -> None:
+    """Refuse data of another task, or with other outputs, tokens or classes than a saved model's. Whether its samples fit is
+    for the model to say."""
+    description = saved.describe(folder)
+    trained = {**description["supplied"], "classes": description.get("classes", [])}
+    given = {**data.supplied, "classes": list(data.classes)}
+    for what in ("task", "outputs", "vocabulary", "classes"):
+        if given[what] != trained[what] and (what != "classes" or (given[what] and trained[what])):
+            raise ConfigError(
+                f"dataset={data.name}: {what}: {show(given[what])} here, {show(trained[what])} where the model was trained"
+            )
+
+
+def _checked(wanted: Configuration, data: Data, catalog: Catalog) -> tuple[Any, Configuration]:
+    """Return the dataset's task, and the configuration with what was left to it; the data and all parts suit it."""
+    task = build(default_part("task", data.task, catalog), catalog)
+    wanted = _completed(wanted, task, catalog)
+    _check_tasks(wanted, data.task, catalog)
+    _check_targets(task, data)
+    return task, wanted
+
+
+def _metrics(wanted: Configuration, data: Data, device: Device, catalog: Catalog) -> dict[str, Any]:
+    metrics = {
+        part.name: _placed(build(part, catalog, task=data.task, outputs=data.outputs), device)
+        for part in wanted.parts["metric"]
+    }
+    if "loss" in metrics:
+        raise ConfigError("metric.loss: 'loss' is the loss's own name among the scores; give the metric another")
+    return metrics
 
 
 def _completed(wanted: Configuration, task: Any, catalog: Catalog) -> Configuration:

@@ -24,6 +24,7 @@ CONFIG = "config.yaml"
 RECORD = "run.json"
 CHECKPOINT = "checkpoint.safetensors"
 MODEL = "model"
+DESCRIPTION = "model.json"
 
 
 class Folder:

@@ -9,7 +9,7 @@ gradients  zero ─ ( forward ─ loss + penalties ─ backward )* ─ unscale �
 import torch
 from torch import Tensor
 
-from weft.state import Run
+from weft.state import Evaluated, Run
 
 
 def fit(run: Run) -> None:
@@ -60,7 +60,7 @@ def gradients(run: Run, inputs: Tensor, targets: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def evaluate(run: Run, split: str) -> dict[str, float]:
+def evaluate(run: Evaluated, split: str) -> dict[str, float]:
     """Return the loss and every metric on a split, as `valid/loss`, `valid/accuracy`, …"""
     run.model.eval()
     loss, whole = 0.0, 0.0

@@ -9,21 +9,25 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors import SafetensorError
+from safetensors import __version__ as safetensors_version
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from weft import __version__, configuration
 from weft.build import build
-from weft.catalog import catalog
+from weft.catalog import LOCAL, catalog
 from weft.checkpoint import write_atomically
+from weft.configuration import Part
 from weft.errors import ConfigError
-from weft.folder import MODEL
+from weft.folder import DESCRIPTION, MODEL
 from weft.randomness import kept_randomness
 from weft.state import Run
+from weft.telemetry.provenance import requirement
+from weft.telemetry.redaction import redact
 
-DESCRIPTION = "model.json"
 WEIGHTS = ("best", "last")
 
 
@@ -35,8 +39,13 @@ def write(folder: Path, run: Run) -> None:
         "weft": __version__,
         "model": part.tree(),
         "supplied": {**run.data.supplied, "inputs": list(run.data.inputs)},
-        "dtype": str(run.device.dtype).removeprefix("torch."),
+        "dtype": _name(run.device.dtype),
+        "signature": _signature(run),
+        "classes": list(run.data.classes),
+        "dataset": {"name": run.data.name, "source": redact("source", run.data.source), "digest": run.data.digest},
         "plugin": {"distribution": plugin.distribution, "version": plugin.version, "path": part.component.path},
+        "requirements": _requirements(part),
+        "step": run.step,
         "best": {
             "epoch": run.best.epoch,
             "step": run.best.step,
@@ -46,7 +55,7 @@ def write(folder: Path, run: Run) -> None:
     }
     last = run.model.state_dict()
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / DESCRIPTION).write_text(json.dumps(description, indent=1))
+    write_atomically(folder / DESCRIPTION, json.dumps(description, indent=1).encode())
     for name, weights in (("last", last), ("best", run.best.weights or last)):
         write_atomically(folder / f"{name}.safetensors", save(_separate(weights)))
 
@@ -65,11 +74,11 @@ def located(run: str | Path, uri: str) -> Iterator[Path]:
             return
     if folder.exists() or len(folder.parts) != 1:
         raise ConfigError(f"{run}: holds no model; give the folder of a finished run, or its MLflow run id")
-    from weft.telemetry.store import download
+    from weft.telemetry.model_entry import download
 
     with tempfile.TemporaryDirectory(prefix="weft-") as scratch:
         try:
-            found = download(str(run), uri, MODEL, Path(scratch))
+            found = download(str(run), uri, Path(scratch))
         except ConfigError as error:
             raise ConfigError(f"{str(run)!r} is no run's folder; as the id of a run: {error}") from None
         yield found
@@ -82,10 +91,7 @@ def read(folder: Path, weights: str = "best") -> nn.Module:
         ConfigError: the folder holds no model, or its weights don't fit it.
         PluginError: the model's plugin isn't installed any more.
     """
-    try:
-        description = json.loads((folder / DESCRIPTION).read_text())
-    except (FileNotFoundError, ValueError) as error:
-        raise ConfigError(f"{folder}: holds no model ({error})") from None
+    description = describe(folder)
     part = configuration.part("model", description["model"], catalog())
     supplied = {**description["supplied"], "inputs": tuple(description["supplied"]["inputs"])}
     with kept_randomness(torch.device("cpu")):
@@ -93,6 +99,20 @@ def read(folder: Path, weights: str = "best") -> nn.Module:
     assert isinstance(model, nn.Module)
     put(model, read_weights(folder, weights), str(folder))
     return model.eval()
+
+
+def describe(folder: Path) -> dict[str, Any]:
+    """Return what a model is made of.
+
+    Raises:
+        ConfigError: the folder holds no model.
+    """
+    try:
+        found = json.loads((folder / DESCRIPTION).read_text())
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{folder}: holds no model ({error})") from None
+    assert isinstance(found, dict)
+    return found
 
 
 def read_weights(folder: Path, weights: str = "best") -> dict[str, Tensor]:
@@ -126,6 +146,29 @@ def put(model: nn.Module, weights: Mapping[str, Tensor], source: str) -> None:
     if differing:
         raise ConfigError(f"the weights of {source} don't fit this model: {'; '.join(differing[:5])}")
     model.load_state_dict(dict(weights))
+
+
+@torch.no_grad()
+def _signature(run: Run) -> dict[str, Any]:
+    """Return what goes in and comes out: types, and shapes in which -1 stands for the number of samples."""
+    inputs = run.data.splits["train"][0][:2]
+    outputs = run.model.eval()(inputs)
+    return {
+        name: {"dtype": _name(tensor.dtype), "shape": [-1, *tensor.shape[1:]]}
+        for name, tensor in (("inputs", inputs), ("outputs", outputs))
+        if isinstance(tensor, Tensor)
+    }
+
+
+def _name(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
+
+
+def _requirements(part: Part) -> list[str]:
+    """Return what a machine needs to build the model and to read its weights, as pip's requirements."""
+    needed = {"weft": __version__, "torch": str(torch.__version__), "numpy": np.__version__, "safetensors": safetensors_version}
+    needed |= {inner.component.plugin.distribution: inner.component.plugin.version for inner in part.inside()}
+    return [requirement(name, version) for name, version in needed.items() if name != LOCAL.distribution]
 
 
 def _separate(weights: Mapping[str, Any]) -> dict[str, Tensor]:

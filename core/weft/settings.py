@@ -35,6 +35,7 @@ class Tracking:
     uri: Annotated[str | None, "MLflow store or server; null is sqlite:///RUNS/mlflow.db"] = None
     experiment: Annotated[str, "MLflow experiment"] = "weft"
     run_id: Annotated[str | None, "MLflow run to go on in; null makes one"] = None
+    register: Annotated[str | None, "registered model that the run's model becomes a version of"] = None
 
 
 @dataclass(frozen=True)

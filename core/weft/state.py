@@ -44,22 +44,37 @@ class Best:
 
 
 @dataclass
-class Run:
-    """One run. `model` is the raw module (names, state, gradients); `forward` is what is called in its place.
-
-    `total_steps` is where it ends at the latest; setting `stopping` ends it after the epoch. `epoch_start` is the step that
-    the present epoch began at, None between epochs.
-    """
+class Evaluated:
+    """A model with what it is measured by. `model` is the raw module (names, state, gradients); `forward` is what is called in
+    its place."""
 
     configuration: Configuration
     device: Device
     data: Data
     model: nn.Module
     loss: Callable[..., Tensor]
+    metrics: dict[str, Any]
+
+    def __post_init__(self) -> None:
+        self.forward = self.device.wrap(self.model)
+
+    def batch_weight(self, targets: Tensor) -> float:
+        """Return what a batch counts for in a mean over batches: what its loss says, else its number of samples."""
+        weigh = getattr(self.loss, "batch_weight", None)
+        return float(weigh(targets)) if weigh else float(len(targets))
+
+
+@dataclass
+class Run(Evaluated):
+    """One run.
+
+    `total_steps` is where it ends at the latest; setting `stopping` ends it after the epoch. `epoch_start` is the step that
+    the present epoch began at, None between epochs.
+    """
+
     optimizer: Any
     scheduler: Any
     regularizers: Regularizers
-    metrics: dict[str, Any]
     objective: Objective
     observer: Observer
     total_steps: int
@@ -73,7 +88,7 @@ class Run:
     best: Best = field(default_factory=Best)
 
     def __post_init__(self) -> None:
-        self.forward = self.device.wrap(self.model)
+        super().__post_init__()
         self.listen()
 
     def listen(self, *others: Callback) -> None:
@@ -115,11 +130,6 @@ class Run:
         done = self.step - (self.step if self.epoch_start is None else self.epoch_start)
         batches = self.data.batches(settings.batch_size, settings.seed, self.epoch, done)
         return islice(batches, self.total_steps - self.step)
-
-    def batch_weight(self, targets: Tensor) -> float:
-        """Return what a batch counts for in a mean over batches: what its loss says, else its number of samples."""
-        weigh = getattr(self.loss, "batch_weight", None)
-        return float(weigh(targets)) if weigh else float(len(targets))
 
     def log(self, values: Mapping[str, float | Tensor]) -> None:
         """Record values at this step. Tensors of one element stay on the device until they are flushed."""

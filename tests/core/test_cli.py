@@ -128,6 +128,7 @@ MISTAKES = [
     ("-m runs=/proc/nope", "runs: /proc/nope: nothing can be written in /proc"),
     ("tracking.uri=sqlite:////proc/x/y.db", "tracking.uri: /proc/x: nothing can be written in /proc"),
     ("tracking.run_id=123e4567", "tracking.run_id: sqlite:///runs/mlflow.db: there is no such file, and so no run '123e4567'"),
+    ("tracking.register=a/b", "tracking.register: 'a/b' is no name of a registered model; it could be up to 250 characters"),
     ("tracking.experiment=", "tracking.experiment: '' is no name"),
     ("runs=/dev/null", "runs: /dev/null: /dev/null is no folder"),
     ("hydra.run.dir=/dev/null", "hydra.run.dir: /dev/null: /dev/null is no folder"),
@@ -260,11 +261,10 @@ class TestProcesses:
         from mlflow import MlflowClient
 
         client = MlflowClient(f"sqlite:///{here}/runs/mlflow.db")
-        assert {artifact.path for artifact in client.list_artifacts(run.info.run_id)} >= {
-            "config.yaml",
-            "environment.json",
-            "model",
-        }
+        assert {artifact.path for artifact in client.list_artifacts(run.info.run_id)} >= {"config.yaml", "environment.json"}
+        (output,) = run.outputs.model_outputs
+        entry = client.get_logged_model(output.model_id)
+        assert (entry.name, entry.source_run_id, str(entry.status)) == ("model", run.info.run_id, "READY")
 
     def test_help_lists_groups_options_types_and_examples(self, here: Path) -> None:
         text = weft("run", "--help", "model=cnn", folder=here).stdout

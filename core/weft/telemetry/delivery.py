@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from weft.errors import TrackingError
+from weft.telemetry import model_entry
 from weft.telemetry.names import Names, mended
 from weft.telemetry.store import absolute_uri, database_file, in_one_line, opened, shown
 
@@ -248,6 +249,11 @@ class Delivery:
         """Keep a file, or all files of a folder."""
         keep = self._client.log_artifacts if os.path.isdir(path) else self._client.log_artifact
         self._try(f"artifact {path}", lambda: keep(self.run_id, path, folder or None))
+
+    def model(self, path: str, registered: str | None) -> None:
+        """Keep a model as an entry of the store, which is asked for it before each attempt to make it."""
+        with _once():
+            self._try("the model", lambda: model_entry.record(self._client, self.run_id, Path(path), registered))
 
     def end(self, status: str, at: int) -> None:
         """Set the status."""

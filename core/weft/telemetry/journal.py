@@ -6,6 +6,7 @@
                      row       step, at (milliseconds since 1970), series, content: the values of its keys
                      tags      content: the tags
                      artifact  content: path, folder
+                     model     content: path, registered
                      end       content: status; at: when
     series    id     1, 2, 3, … in the order of their first use
               keys   the list of keys that rows of this series have values of

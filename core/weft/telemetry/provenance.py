@@ -1,6 +1,7 @@
 """What a run records of where it comes from: who, what program, what commit, on what machine, with what packages."""
 
 import getpass
+import json
 import os
 import platform
 import subprocess
@@ -9,6 +10,7 @@ from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 from weft.telemetry.redaction import redact
 
@@ -37,6 +39,24 @@ def environment() -> dict[str, Any]:
         "torch": _torch(),
         "distributions": _distributions(),
     }
+
+
+def requirement(distribution: str, version: str) -> str:
+    """Return what has pip install a distribution again as it is here: its version, or the commit, folder or file that it came
+    from where that was no index (PEP 610)."""
+    try:
+        found = json.loads(metadata.distribution(distribution).read_text("direct_url.json") or "{}")
+    except (metadata.PackageNotFoundError, ValueError):
+        found = {}
+    url, control = str(found.get("url", "")), found.get("vcs_info")
+    if control:
+        folder = f"#subdirectory={found['subdirectory']}" if "subdirectory" in found else ""
+        return redact("url", f"{distribution} @ {control['vcs']}+{url}@{control['commit_id']}{folder}")
+    # Packages of conda name the folder they were built in, which is nowhere any more.
+    if url and (not url.startswith("file:") or os.path.exists(unquote(urlsplit(url).path))):
+        return redact("url", f"{distribution} @ {url}")
+    public = version.partition("+")[0]  # 2.13.0+cpu is a build of 2.13.0 that only torch's own index has
+    return f"{distribution}=={public}" if public else distribution
 
 
 def _git_tags(folder: Path) -> dict[str, str]:

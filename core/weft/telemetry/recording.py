@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import socket
 import sqlite3
 import struct
@@ -138,6 +139,18 @@ class JournalTracker:
     def artifact(self, path: Path, folder: str = "") -> None:
         """Keep a file, or all files of a folder, under `folder` of the run. What is in the run's own folder must stay there."""
         self._take([Event("artifact", {"path": str(path.absolute()), "folder": folder})])
+
+    def model(self, path: Path, registered: str | None = None) -> None:
+        """Keep the run's model as a model of the store, also as a version of the `registered` one. Its files are kept for this
+        attempt, by a second name: one that goes on for longer puts others in their place."""
+        kept = self._folder / f"{self._pointer.attempt}.model"
+        kept.mkdir(exist_ok=True)
+        for file in sorted(path.iterdir()):
+            try:
+                os.link(file, kept / file.name)
+            except OSError:  # of another disk, or of one that knows no second names
+                shutil.copy2(file, kept)
+        self._take([Event("model", {"path": str(kept), "registered": registered})])
 
     def rewind(self, step: int) -> None:
         """Expect what earlier attempts have reported of this step and later ones to come again, and don't record it twice. A

@@ -140,6 +140,8 @@ class Shipment:
                 self._run().tags(told)
             case "artifact":
                 self._run().artifact(**told)
+            case "model":
+                self._run().model(**told)
             case "end":
                 self._run().end(told["status"], entry.at)
                 self.progress.state = DONE

@@ -19,12 +19,14 @@ from weft.telemetry.redaction import redact
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities import Run
 
 SETTINGS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_LOGGING_LEVEL": "WARNING",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    "MLFLOW_UV_AUTO_DETECT": "false",
     "GIT_PYTHON_REFRESH": "quiet",
 }
 
@@ -72,24 +74,52 @@ def database_file(uri: str) -> Path | None:
     return Path(match[1]).absolute() if match else None
 
 
-def download(run_id: str, uri: str, folder_in_run: str, destination: Path) -> Path:
-    """Copy a folder of a run's artifacts to a destination; return where it is.
+def find_run(run_id: str, uri: str) -> tuple[MlflowClient, Run]:
+    """Return a run with a client of its store.
 
     Raises:
-        ConfigError: the store, the run or the folder isn't there.
+        ConfigError: the store or the run isn't there.
     """
     client = existing(uri)
     from mlflow.exceptions import MlflowException
 
-    destination.mkdir(parents=True, exist_ok=True)
     try:
-        client.get_run(run_id)
+        return client, client.get_run(run_id)
     except MlflowException as error:
         raise ConfigError(f"{shown(uri)}: has no run {run_id!r} ({in_one_line(error)})") from None
+
+
+def download(run_id: str, uri: str, path_in_run: str, destination: Path) -> Path:
+    """Copy a file or a folder of a run's artifacts to a destination; return where it is.
+
+    Raises:
+        ConfigError: the store, the run or the artifact isn't there.
+    """
+    client, run = find_run(run_id, uri)
     try:
-        return Path(client.download_artifacts(run_id, folder_in_run, str(destination)))
+        return fetch(client, run.info.artifact_uri, path_in_run, destination)
+    except ConfigError as error:
+        raise ConfigError(f"run {run_id} in {shown(uri)}: {error}") from None
+
+
+def fetch(client: MlflowClient, root: str, path: str, destination: Path) -> Path:
+    """Copy what is under the root of artifacts that a store names to a destination; return where it is.
+
+    MLflow's own way, by run or by model, would look the model up in whatever store the process goes by, and make one.
+
+    Raises:
+        ConfigError: it isn't there.
+    """
+    from mlflow.artifacts import download_artifacts
+    from mlflow.exceptions import MlflowException
+    from mlflow.utils.uri import append_to_uri_path
+
+    destination.mkdir(parents=True, exist_ok=True)
+    place = append_to_uri_path(root, path) if path else root  # type: ignore[no-untyped-call]
+    try:
+        return Path(download_artifacts(place, dst_path=str(destination), tracking_uri=client.tracking_uri))
     except (MlflowException, OSError) as error:
-        raise ConfigError(f"run {run_id} in {shown(uri)}: has no {folder_in_run!r} ({in_one_line(error)})") from None
+        raise ConfigError(f"has no {path!r} ({in_one_line(error)})") from None
 
 
 def check_run(run_id: str, uri: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -90,4 +91,5 @@ def prune(folder: Path, uri: str) -> bool:
     for path in journal.attempts(folder).values():
         for file in (path, *(path.with_name(path.name + end) for end in ("-wal", "-shm")), journal.lock_of(path)):
             file.unlink(missing_ok=True)
+        shutil.rmtree(path.with_suffix(".model"), ignore_errors=True)
     return True

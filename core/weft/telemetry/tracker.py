@@ -56,7 +56,7 @@ class Opening:
 
 
 class Tracker(Protocol):
-    """Takes what one run reports, in the order: start, perhaps rewind, any of log, tag and artifact, end."""
+    """Takes what one run reports, in the order: start, perhaps rewind, any of log, tag, artifact and model, end."""
 
     @property
     def run_id(self) -> str:
@@ -92,6 +92,11 @@ class Tracker(Protocol):
         """Expect what an earlier attempt has reported of this step and later ones to come again. It is not recorded twice."""
         ...
 
+    def model(self, path: Path, registered: str | None = None) -> None:
+        """Keep the run's model, the folder that `saved.write` wrote, as a model that the store can serve: also as a version of
+        the `registered` one. It must stay in its folder."""
+        ...
+
     def end(self, status: Status) -> None:
         """Close the run.
 
@@ -109,6 +114,7 @@ class MemoryTracker:
         self.rows: list[Row] = []
         self.tags: dict[str, str] = {}
         self.artifacts: list[tuple[str, Path]] = []
+        self.models: list[tuple[Path, str | None]] = []
         self.status: Status | None = None
 
     @property
@@ -134,6 +140,9 @@ class MemoryTracker:
 
     def rewind(self, step: int) -> None:
         self.rows = [row for row in self.rows if row.step < step]
+
+    def model(self, path: Path, registered: str | None = None) -> None:
+        self.models.append((path, registered))
 
     def end(self, status: Status) -> None:
         self.status = status

@@ -97,3 +97,47 @@ assert provenance.environment()["torch"]["version"] == str(torch.__version__)
 assert not torch.cuda.is_initialized()
 """
     subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=True)
+
+
+@pytest.mark.parametrize(
+    ("origin", "expected"),
+    [
+        (None, "weft-x==1.2"),
+        ("not JSON", "weft-x==1.2"),
+        ({"url": "https://host.example/x-1.2.whl", "archive_info": {}}, "weft-x @ https://host.example/x-1.2.whl"),
+        (
+            {"url": "https://ann:hunter2@git.example/x", "vcs_info": {"vcs": "git", "commit_id": "c0ffee"}},
+            "weft-x @ git+https://[redacted]@git.example/x@c0ffee",
+        ),
+        (
+            {"url": "https://git.example/x", "vcs_info": {"vcs": "git", "commit_id": "c0ffee"}, "subdirectory": "py"},
+            "weft-x @ git+https://git.example/x@c0ffee#subdirectory=py",
+        ),
+        ({"url": "file:///no/longer/there", "dir_info": {}}, "weft-x==1.2"),
+    ],
+)
+def test_a_distribution_is_required_from_where_it_came(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, origin: object, expected: str
+) -> None:
+    _distribution(tmp_path, monkeypatch, origin)
+    assert provenance.requirement("weft-x", "1.2+cpu") == expected
+
+
+def test_a_checkout_is_required_from_its_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "my code").mkdir()
+    url = (tmp_path / "my code").as_uri()
+    _distribution(tmp_path, monkeypatch, {"url": url, "dir_info": {"editable": True}})
+    assert provenance.requirement("weft-x", "1.2") == f"weft-x @ {url}"
+
+
+def test_what_is_not_installed_is_required_by_its_name() -> None:
+    assert provenance.requirement("weft-nowhere", "") == "weft-nowhere"
+
+
+def _distribution(place: Path, monkeypatch: pytest.MonkeyPatch, origin: object) -> None:
+    info = place / "weft_x-1.2.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: weft-x\nVersion: 1.2\n")
+    if origin is not None:
+        (info / "direct_url.json").write_text(origin if isinstance(origin, str) else json.dumps(origin))
+    monkeypatch.syspath_prepend(str(place))
