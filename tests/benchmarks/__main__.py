@@ -11,19 +11,19 @@ from pathlib import Path
 import torch
 from rich.console import Console
 
-from tests.benchmarks import serving, startup, steps
+from tests.benchmarks import serving, startup, steps, telemetry
 
 
 def main() -> None:
     """Measure everything, or what is named."""
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks")
-    parser.add_argument("what", nargs="*", choices=["steps", "startup", "serving", []], default=[])
+    parser.add_argument("what", nargs="*", choices=["steps", "startup", "telemetry", "serving", []], default=[])
     parser.add_argument("--rounds", type=int, default=9, help="interleaved rounds; the medians are reported")
     asked = parser.parse_args()
     console = Console(width=128)
     torch.set_num_threads(1)
     found = {"machine": {"platform": platform.platform(), "python": platform.python_version(), "torch": torch.__version__}}
-    for name, benchmark in (("steps", steps), ("startup", startup), ("serving", serving)):
+    for name, benchmark in (("steps", steps), ("startup", startup), ("telemetry", telemetry), ("serving", serving)):
         if not asked.what or name in asked.what:
             found[name] = benchmark.measure(console, asked.rounds)
     folder = Path("runs/benchmarks")

@@ -23,7 +23,7 @@ from rich.table import Table
 from torch import nn
 
 from weft import loop
-from weft.api import track
+from weft.api import tracker_of
 from weft.catalog import catalog
 from weft.compose import configured
 from weft.execution import execute
@@ -104,8 +104,9 @@ def with_weft(run: Run, scratch: Path, index: int) -> float:
 
     loop.fit, loop.evaluate = timed_fit, timed_evaluate
     try:
-        tracker = track(run.configuration.settings)
-        result = execute(run, Folder(scratch / f"run-{index}"), tracker)
+        folder = Folder(scratch / f"run-{index}")
+        tracker = tracker_of(run.configuration.settings, folder)
+        result = execute(run, folder, tracker)
     finally:
         loop.fit, loop.evaluate = fit, evaluate
     if result.error:

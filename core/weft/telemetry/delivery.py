@@ -12,6 +12,7 @@ import math
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -19,13 +20,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from weft.errors import TrackingError
 from weft.telemetry import model_entry
 from weft.telemetry.names import Names, mended
-from weft.telemetry.store import absolute_uri, database_file, in_one_line, opened, shown
+from weft.telemetry.store import DIALECTS, absolute_uri, database_file, in_one_line, opened, shown
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 _METRICS = 1000  # in one request; so are the next four, by MLflow's validation
-_POINTS = 10_000  # in one transaction
+_POINTS = 5_000  # in one transaction
 _PARAMS = 100
 _PARAM_LENGTH = 6000
 _TAG_LENGTH = 8000
@@ -79,22 +80,32 @@ class Store:
             raise OutOfReach(f"{shown(self.uri)}: can't be reached, or is no MLflow store: {in_one_line(error)}") from None
         return client
 
+    @property
+    def most(self) -> int:
+        """How many points are written at once."""
+        return _POINTS if self.uri.startswith(DIALECTS) else _METRICS
+
     @cached_property
-    def points(self) -> tuple[int, Callable[[str, Sequence[Point]], None]]:
-        """How many points are written at once, and what writes them."""
+    def write(self) -> Callable[[str, Sequence[Point]], None]:
+        """What writes points of a run."""
         client = self.client
         from mlflow.entities import Metric
 
-        from weft.telemetry.fast_store import DIALECTS, FastStore
+        from weft.telemetry.fast_store import FastStore
 
         if self.uri.startswith(DIALECTS):
-            return _POINTS, FastStore(self.uri, "mlruns").log_points  # type: ignore[no-untyped-call]
+            return FastStore(self.uri, "mlruns").log_points  # type: ignore[no-untyped-call]
 
         def request(run_id: str, points: Sequence[Point]) -> None:
             metrics = [Metric(key, value, at, step) for key, value, step, at in points]
             client.log_batch(run_id, metrics=metrics, synchronous=True)
 
-        return _METRICS, request
+        return request
+
+    @cached_property
+    def writers(self) -> ThreadPoolExecutor:
+        """Threads that write. A server has another request made up while it works on one; a file takes one at a time."""
+        return ThreadPoolExecutor(1 if self.uri.startswith("sqlite") else 2, thread_name_prefix="weft writer")
 
     def ask(self, call: Callable[[], _T]) -> _T:
         """Call something that asks the store.
@@ -146,7 +157,7 @@ class Store:
 
     def stored_points(self, run_id: str, keys: Sequence[str]) -> Iterator[Point]:
         """Yield the points of a run: of these keys, and from a database of all keys."""
-        from weft.telemetry.fast_store import DIALECTS, FastStore
+        from weft.telemetry.fast_store import FastStore
 
         if self.uri.startswith(DIALECTS):
             yield from FastStore(self.uri, "mlruns").points(run_id)  # type: ignore[no-untyped-call]
@@ -210,9 +221,11 @@ class Delivery:
 
     def points(self, points: Sequence[Point]) -> None:
         """Write points. MLflow refuses a whole request for one bad point: halve, until that one is alone."""
-        most, _ = self._store.points
-        for chunk in _chunks(points, most):
-            self._write(chunk)
+        chunks = list(_chunks(points, self._store.most))
+        under_way = [self._store.writers.submit(self._store.write, self.run_id, chunk) for chunk in chunks]
+        wait(under_way)
+        for chunk, written in zip(chunks, under_way, strict=True):
+            self._settle(chunk, written.result)
             self._note_non_finite(chunk)
 
     def params(self, params: Mapping[str, str], known: Mapping[str, str]) -> None:
@@ -259,18 +272,17 @@ class Delivery:
         """Set the status."""
         self._try("status", lambda: self._client.set_terminated(self.run_id, status, at))
 
-    def _write(self, points: Sequence[Point]) -> None:
-        _, write = self._store.points
+    def _settle(self, points: Sequence[Point], write: Callable[[], object]) -> None:
         try:
-            self._store.ask(lambda: write(self.run_id, points))
+            self._store.ask(write)
         except TrackingError:
             raise
         except Exception as error:
             self._check_there()
             if len(points) > 1:
                 middle = len(points) // 2
-                self._write(points[:middle])
-                self._write(points[middle:])
+                for half in (points[:middle], points[middle:]):
+                    self._settle(half, partial(self._store.write, self.run_id, half))
                 return
             key, value, step, _ = points[0]
             self._note(f"{key} = {value} at step {step}", error)

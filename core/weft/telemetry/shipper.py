@@ -32,7 +32,7 @@ from weft.telemetry.tracker import Status
 log = logging.getLogger("weft.shipper")
 
 _ENTRIES = 2000  # read at once
-_POINTS = 10_000  # delivered at once
+_POINTS = 40_000  # delivered at once
 _POLL = 0.1
 _IDLE = 10.0
 _LONGEST_PAUSE = 60.0
