@@ -73,6 +73,11 @@ class Shipment:
             self._park(str(error))
         except (JournalError, sqlite3.Error) as error:
             self._park(f"{self.pointer.path}: {error}")
+        except TrackingError:
+            raise
+        except Exception as error:  # one journal's trouble is not to end the shipping of all, again and again
+            log.exception("%s", self.pointer.path)
+            self._park(f"{self.pointer.path}: {type(error).__name__}: {error}")
         return True
 
     def _move(self) -> bool:
@@ -83,11 +88,11 @@ class Shipment:
         if entries:
             self._keys |= self._mended(journal.series(self.pointer.path, len(self._keys)))
             self._ship(entries)
-        if damage is not None:
-            self._note_damage(damage, lived)
-        elif not entries and not lived:
+        if damage is not None and (damage.next is not None or not lived):
+            self._note_damage(damage)
+        if not lived and ((damage is None and not entries) or (damage is not None and damage.next is None)):
             self._conclude()
-        return bool(entries) or damage is not None or not lived
+        return bool(entries) or not lived or (damage is not None and damage.next is not None)
 
     def _begin(self) -> None:
         """Refuse what is no journal; learn the names that earlier attempts at this run have had."""
@@ -107,8 +112,10 @@ class Shipment:
             self._seq = entry.seq
             if entry.kind == "row":
                 self._last_time = entry.at
-                keys = self._keys[entry.series]
-                points += ((key, value, entry.step, entry.at) for key, value in zip(keys, entry.values, strict=True))
+                keys, values = self._keys.get(entry.series, []), entry.values
+                if len(keys) != len(values):
+                    self._refuse(f"{len(values)} values at step {entry.step}", "their keys are lost")
+                points += ((key, value, entry.step, entry.at) for key, value in zip(keys, values, strict=False))
                 if len(points) >= _POINTS:
                     self._deliver(points)
                     points = []
@@ -129,7 +136,11 @@ class Shipment:
         self._records.save(self.pointer.key, self.pointer.attempt, self.progress)
 
     def _event(self, entry: journal.Entry) -> None:
-        told = entry.told
+        try:
+            told = entry.told
+        except ValueError as error:
+            self._refuse(f"entry of kind {entry.kind!r}", f"it is damaged: {error}")
+            return
         match entry.kind:
             case "journal":
                 pass
@@ -168,7 +179,7 @@ class Shipment:
         self._run().tags({"weft.error": why})
         self._run().end(str(status), self._last_time or time.time_ns() // 1_000_000)
 
-    def _note_damage(self, damage: journal.Damage, lived: bool) -> None:
+    def _note_damage(self, damage: journal.Damage) -> None:
         """Go on behind a part that can't be read, and say which it was."""
         self.progress.said = "; ".join(filter(None, [self.progress.said, f"damaged {damage}"]))
         self._seq = damage.first
@@ -177,8 +188,6 @@ class Shipment:
             self._run().tags({"weft.damaged": self.progress.said})
         if damage.next is not None:
             self._advance(damage.next - 1)
-        elif not lived:
-            self._conclude()
 
     def _park(self, why: str) -> None:
         self.progress.state, self.progress.said = PARKED, why

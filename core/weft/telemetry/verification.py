@@ -94,9 +94,11 @@ def _read(path: Path, number: int, expected: _Expected, finding: Finding) -> Poi
     expected.status = None
     for entry in _entries(path, finding):
         if entry.kind == "row":
-            names = keys[entry.series]
+            names, values = keys.get(entry.series, []), entry.values
+            if len(names) != len(values):
+                finding.problems.append(f"{path.name}: the keys of {len(values)} values at step {entry.step} are lost")
             expected.points.update(
-                (key, entry.step, entry.at, _as_stored(value)) for key, value in zip(names, entry.values, strict=True)
+                (key, entry.step, entry.at, _as_stored(value)) for key, value in zip(names, values, strict=False)
             )
         elif entry.kind == "open":
             finding.name = entry.told["name"]

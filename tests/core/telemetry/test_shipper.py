@@ -3,8 +3,11 @@ fault matrix that concern the store's side."""
 
 from __future__ import annotations
 
+import io
+import json
 import os
 import shutil
+import signal
 import socket
 import sqlite3
 import statistics
@@ -23,7 +26,7 @@ from weft.errors import TrackingError
 from weft.telemetry import delivery, journal, lease, progress, shipper, verification
 from weft.telemetry.recording import JournalTracker
 from weft.telemetry.spool import Pointer, Spool
-from weft.telemetry.tracker import DatasetInput, Status
+from weft.telemetry.tracker import DatasetInput, Row, Status
 from weft.telemetry.verification import Finding
 
 pytestmark = pytest.mark.integration
@@ -594,3 +597,162 @@ def test_who_ships_holds_the_spool(store: str) -> None:
     spool.lock.unlink()
     assert not hold.stands()
     hold.release()
+
+
+class TestDamaged:
+    def reported(self, track: Track, store: str, end: bool = True) -> JournalTracker:
+        tracker = begun(track(store, wait=0), "damaged")
+        keys = [f"key{number}" for number in range(100)]
+        tracker.log([Row(step, _NOW + step, keys, [step + number / 100 for number in range(100)]) for step in range(500)])
+        if end:
+            tracker.end(Status.FINISHED)
+        else:
+            abandon(tracker)
+        return tracker
+
+    @pytest.mark.parametrize("page", [8, 60, -1])
+    def test_what_can_be_read_arrives_and_the_rest_is_named(
+        self, page: int, store: str, track: Track, unshipped: None, client: Client
+    ) -> None:
+        tracker = self.reported(track, store, end=page != -1)
+        path = tracker._pointer.path
+        with path.open("r+b") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(4096 * page if page > 0 else size - 4096)
+            file.write(b"\xff" * 4096)
+        before = path.read_bytes()
+        ship(store)
+        known = Spool(store).progress_of(tracker._pointer)
+        assert known.state == "done"
+        assert "damaged from entry " in known.said
+        assert path.read_bytes() == before, "the file stays, as evidence"
+        (run,) = runs_of(client, store, tracker)
+        assert run.info.status == ("FAILED" if page == -1 else "FINISHED")
+        assert run.data.tags["weft.damaged"] == known.said
+        finding = found(tracker)
+        assert (finding.missing, finding.doubled) == (0, 0)
+        assert finding.points > 45_000
+        assert any("is damaged from entry" in problem for problem in finding.problems)
+
+    def test_keys_that_are_lost_and_events_that_are_no_json(
+        self, store: str, track: Track, unshipped: None, client: Client
+    ) -> None:
+        tracker = begun(track(store, wait=0), "damaged")
+        tracker.log([point("x", 1.0, 1, _NOW), point("y", 2.0, 2, _NOW)])
+        tracker.tag({"a": "1"})
+        tracker.end(Status.FINISHED)
+        with sqlite3.connect(tracker._pointer.path) as connection:
+            connection.execute("DELETE FROM series WHERE id = 2")
+            connection.execute("UPDATE entries SET content = '{' WHERE kind = 'tags'")
+        connection.close()
+        ship(store)
+        (run,) = runs_of(client, store, tracker)
+        assert (run.info.status, run.data.metrics) == ("FINISHED", {"x": 1.0})
+        refused = [(what, why.partition(":")[0]) for _, what, why in Spool(store).dead_letters(tracker._pointer)]
+        assert refused == [("1 values at step 2", "their keys are lost"), ("entry of kind 'tags'", "it is damaged")]
+        assert not found(tracker).is_right
+
+    def test_one_that_is_written_still_is_waited_for(
+        self, store: str, track: Track, unshipped: None, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        tracker = self.reported(track, store)
+        monkeypatch.setattr(lease, "held", lambda path: path != Spool(store).lock)
+        monkeypatch.setattr(journal, "header", lambda path: {})
+        monkeypatch.setattr(journal, "read", lambda *_: ([], journal.Damage(1, None, "malformed")))
+        spool = Spool(store)
+        shipper_ = shipper.Shipper(spool, delivery.Store(store))
+        assert shipper_.turn() is False
+        assert spool.progress_of(tracker._pointer).said == ""
+        shipper_.close()
+
+    def test_an_error_of_weft_s_own_parks_one_journal_and_no_other(
+        self, store: str, track: Track, unshipped: None, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        bad, good = reported(track, store), reported(track, store)
+        begin = delivery.begin
+
+        def fails(store: Any, opening: Any, refuse: Any) -> Any:
+            if opening["key"] == bad._pointer.key:
+                raise RuntimeError("ours")
+            return begin(store, opening, refuse)
+
+        monkeypatch.setattr(delivery, "begin", fails)
+        ship(store)
+        assert Spool(store).progress_of(bad._pointer).said == f"{bad._pointer.path}: RuntimeError: ours"
+        assert "Traceback" in caplog.text
+        assert found(good).is_right
+
+
+class TestTheProcess:
+    """What runs in a process of its own, here: there nobody counts its lines."""
+
+    @pytest.fixture
+    def told(self, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], list[Any]]:
+        monkeypatch.setattr("signal.signal", lambda number, handler: handlers.update({number: handler}))
+        handlers: dict[int, Any] = {}
+        served: list[Any] = []
+
+        def tell(text: str) -> list[Any]:
+            monkeypatch.setattr("sys.stdin", io.StringIO(text))
+            monkeypatch.setattr(shipper, "serve", lambda spool, stopped, idle: served.append((spool.uri, stopped, idle)))
+            monkeypatch.setattr("os.dup2", lambda *_: None)
+            monkeypatch.setattr("logging.basicConfig", lambda **_: None)
+            shipper._main()
+            if served:
+                handlers[signal.SIGTERM]()
+            return served
+
+        return tell
+
+    def test_it_is_told_a_store_and_stops_politely(self, told: Any, store: str) -> None:
+        Spool(store).open_progress().close()
+        Spool(store).log.write_bytes(b"x" * 2_000_000)
+        ((uri, stopped, idle),) = told(json.dumps({"uri": store}))
+        assert (uri, idle) == (store, shipper._IDLE)
+        assert stopped.is_set()
+        assert Spool(store).log.stat().st_size == 0, "a long log is begun anew"
+
+    def test_a_warm_one_that_is_told_nothing_ends(self, told: Any) -> None:
+        assert told("") == []
+
+    def test_a_log_is_gone_on_with(self, told: Any, store: str) -> None:
+        Spool(store).open_progress().close()
+        told(json.dumps({"uri": store}))
+        Spool(store).log.write_text("before")
+        told(json.dumps({"uri": store}))
+        assert Spool(store).log.read_text() == "before"
+
+
+def test_who_ships_already_is_left_alone(store: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def held(path: Path, patience: float = 0.0) -> None:
+        raise BlockingIOError
+
+    monkeypatch.setattr(lease, "Lease", held)
+    shipper.serve(Spool(store), threading.Event())
+
+
+def test_one_that_is_stopped_ships_no_more(store: str, track: Track, unshipped: None) -> None:
+    tracker = reported(track, store)
+    stopped = threading.Event()
+    stopped.set()
+    shipper.serve(Spool(store), stopped)
+    assert Spool(store).pending() == [tracker._pointer]
+
+
+def test_a_journal_that_comes_while_the_lock_is_let_go_is_shipped(
+    store: str, track: Track, unshipped: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Spool(store).open_progress().close()
+    late: list[JournalTracker] = []
+    release = lease.Lease.release
+
+    def releasing(self: lease.Lease) -> None:
+        release(self)
+        if self.path == Spool(store).lock and not late:
+            late.append(track(store, wait=0))
+            reported_by = begun(late[0], "late")
+            reported_by.end(Status.FINISHED)
+
+    monkeypatch.setattr(lease.Lease, "release", releasing)
+    ship(store)
+    assert found(late[0]).is_right
