@@ -10,9 +10,11 @@
                      end       content: status; at: when
     series    id     1, 2, 3, … in the order of their first use
               keys   the list of keys that rows of this series have values of
+    both      checksum   CRC-32 of all that stands before it
 
 Content is JSON, but for a row's: its values as little-endian float64, bit for bit as they were reported; SQLite itself would
 make NULL of NaN and 0.0 of -0.0. One transaction a flush; in WAL mode a process that dies loses none that was committed.
+SQLite notices damage to its own structures; the checksums, and numbers without a gap, tell of damage to what these hold.
 One connection writes and checkpoints, all others read: SQLite before 3.51.3 can lose pages where two do.
 """
 
@@ -25,7 +27,8 @@ import os
 import sqlite3
 import struct
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+import zlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -33,22 +36,41 @@ from typing import Any, NamedTuple
 import psutil
 
 from weft.errors import JournalError, UserError
+from weft.telemetry import lease
 from weft.telemetry.tracker import Row
 
 FORMAT = 1
 SUFFIX = ".journal"
 _APPLICATION = int.from_bytes(b"weft", "big")
 _TABLES = (
-    "CREATE TABLE entries (seq INTEGER PRIMARY KEY, kind TEXT NOT NULL, step INTEGER, at INTEGER, series INTEGER, content)",
-    "CREATE TABLE series (id INTEGER PRIMARY KEY, keys TEXT NOT NULL)",
+    "CREATE TABLE entries "
+    "(seq INTEGER PRIMARY KEY, kind TEXT NOT NULL, step INTEGER, at INTEGER, series INTEGER, content, checksum INTEGER)",
+    "CREATE TABLE series (id INTEGER PRIMARY KEY, keys TEXT NOT NULL, checksum INTEGER)",
 )
-_INSERT = "INSERT INTO entries VALUES (?, ?, ?, ?, ?, ?)"
-_SELECT = "SELECT seq, kind, step, at, series, content FROM entries WHERE seq >= ? ORDER BY seq LIMIT ?"
+_INSERT = "INSERT INTO entries VALUES (?, ?, ?, ?, ?, ?, ?)"
+_SELECT = "SELECT seq, kind, step, at, series, content, checksum FROM entries WHERE seq >= ? ORDER BY seq LIMIT ?"
 _NETWORKS = "nfs nfs4 cifs smb smb2 smb3 smbfs afpfs 9p ceph lustre glusterfs beegfs gpfs sshfs".split()  # noqa: SIM905
+_HEAD = struct.Struct("<qqqq")
+_ELSEWHERE = {
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_LOCKED,
+    sqlite3.SQLITE_NOMEM,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_READONLY,
+}
+"""Errors of SQLite's that say nothing of what the file holds."""
 _AT_ONCE = 10_000
 _INTEGERS = range(-(2**63), 2**63)
 
-_Values = tuple[int, str, int | None, int | None, int | None, bytes | str]
+_Values = tuple[int, str, int | None, int | None, int | None, bytes | str, int]
+
+
+class _Batch(NamedTuple):
+    """What one transaction adds."""
+
+    entries: list[_Values]
+    series: dict[tuple[str, ...], int]
+    latest: dict[str, tuple[int, int]]
 
 
 class Entry(NamedTuple):
@@ -98,28 +120,34 @@ class Journal:
     Args:
         path: of a file that isn't there yet.
         header: what the first entry tells, beside the format.
+        events: that are written with it: all of this is there, or nothing.
 
     Raises:
         sqlite3.Error: it can't be made.
         OSError: the same.
     """
 
-    def __init__(self, path: Path, header: Mapping[str, object]):
+    def __init__(self, path: Path, header: Mapping[str, object], events: Iterable[Event] = ()):
         self.path = path
         self.seq = 0
         self._series: dict[tuple[str, ...], int] = {}
         self._latest: dict[str, tuple[int, int]] = {}
+        self._is_known = True
         self._guard = threading.RLock()
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600))
         kind = file_system(path)
         self.network = kind if kind in _NETWORKS else ""
         self._connection = self._connected()
-        self._connection.execute(f"PRAGMA application_id = {_APPLICATION}")
-        self._connection.execute(f"PRAGMA user_version = {FORMAT}")
-        with self._transaction() as entries:
-            for table in _TABLES:
-                self._connection.execute(table)
-            entries.append((1, "journal", None, None, None, json.dumps({"format": FORMAT, **header})))
+        try:
+            self._connection.execute(f"PRAGMA application_id = {_APPLICATION}")
+            self._connection.execute(f"PRAGMA user_version = {FORMAT}")
+            with self._transaction() as batch:
+                for table in _TABLES:
+                    self._connection.execute(table)
+                self._add([Event("journal", {"format": FORMAT, **header}), *events], batch)
+        except BaseException:
+            self._connection.close()
+            raise
 
     def append(self, items: Iterable[Row | Event]) -> None:
         """Write rows and events in one transaction. It is acknowledged when this returns.
@@ -131,21 +159,8 @@ class Journal:
             sqlite3.Error: they could not be written, none of them.
             UserError: a value is no number, or a step no integer of 64 bits; none was written.
         """
-        series: dict[tuple[str, ...], int] = {}
-        latest: dict[str, tuple[int, int]] = {}
-        with self._transaction() as entries:
-            for seq, item in enumerate(items, self.seq + 1):
-                if isinstance(item, Event):
-                    entries.append((seq, item.kind, None, item.at, None, json.dumps(item.content)))
-                    continue
-                keys = tuple(item.keys)
-                number = self._series.get(keys) or series.get(keys)
-                if number is None:
-                    number = series[keys] = len(self._series) + len(series) + 1
-                    self._connection.execute("INSERT INTO series VALUES (?, ?)", (number, json.dumps(keys)))
-                entries.append((seq, "row", item.step, self._time(item, latest), number, _packed(item)))
-        self._series |= series
-        self._latest |= latest
+        with self._transaction() as batch:
+            self._add(items, batch)
 
     def synchronize(self) -> None:
         """Have the disk keep what was written, against a loss of power. For a thread beside the one that trains."""
@@ -174,30 +189,56 @@ class Journal:
         return connection
 
     @contextlib.contextmanager
-    def _transaction(self) -> Iterator[list[_Values]]:
-        """Write what is put into the list, all of it or nothing."""
-        entries: list[_Values] = []
+    def _transaction(self) -> Iterator[_Batch]:
+        """Write what is put into the batch, all of it or nothing."""
+        batch = _Batch([], {}, {})
         with self._guard:
+            if not self._is_known:
+                self._learn()
+            self._is_known = False
             try:
                 self._connection.execute("BEGIN IMMEDIATE")
-                yield entries
-                self._connection.executemany(_INSERT, entries)
+                yield batch
+                self._connection.executemany(_INSERT, batch.entries)
                 self._connection.execute("COMMIT")
             except BaseException as error:
-                self._take_back(error)
+                with contextlib.suppress(sqlite3.Error):
+                    self._connection.rollback()
+                    if isinstance(error, sqlite3.Error):
+                        self._connection.close()
                 raise
-            self.seq += len(entries)
+            self.seq += len(batch.entries)
+            self._series |= batch.series
+            self._latest |= batch.latest
+            self._is_known = True
 
-    def _take_back(self, error: BaseException) -> None:
-        """Leave the transaction. After an error of the disk the connection is opened anew: what it holds in memory need not be
-        what is in the file."""
-        with contextlib.suppress(sqlite3.Error):
+    def _add(self, items: Iterable[Row | Event], batch: _Batch) -> None:
+        for seq, item in enumerate(items, self.seq + 1):
+            if isinstance(item, Event):
+                batch.entries.append(_sealed(seq, item.kind, None, item.at, None, json.dumps(item.content)))
+                continue
+            keys = tuple(item.keys)
+            number = self._series.get(keys) or batch.series.get(keys)
+            if number is None:
+                number = batch.series[keys] = len(self._series) + len(batch.series) + 1
+                told = json.dumps(keys)
+                sealed = (number, told, _checksum(number, "series", None, None, None, told))
+                self._connection.execute("INSERT INTO series VALUES (?, ?, ?)", sealed)
+            at = self._time(item, batch.latest)
+            batch.entries.append(_sealed(seq, "row", item.step, at, number, packed(item)))
+
+    def _learn(self) -> None:
+        """After a transaction that did not come to its end, begin with what is in the file. A commit that failed may have been
+        one all the same; and a connection that met an error of the disk is opened anew."""
+        try:
             self._connection.rollback()
-        if isinstance(error, sqlite3.Error):
+        except sqlite3.Error:
             with contextlib.suppress(sqlite3.Error):
                 self._connection.close()
-            with contextlib.suppress(sqlite3.Error):
-                self._connection = self._connected()
+            self._connection = self._connected()
+        (self.seq,) = self._connection.execute("SELECT max(seq) FROM entries").fetchone()
+        series = self._connection.execute("SELECT id, keys FROM series").fetchall()
+        self._series = {tuple(json.loads(keys)): number for number, keys in series}
 
     def _time(self, row: Row, latest: dict[str, tuple[int, int]]) -> int:
         at, step = max(row.timestamp, 0), row.step
@@ -209,7 +250,12 @@ class Journal:
         return at
 
 
-def _packed(row: Row) -> bytes:
+def packed(row: Row) -> bytes:
+    """Return a row's values as they stand in a journal.
+
+    Raises:
+        UserError: one is no number, or its step no integer of 64 bits.
+    """
     if type(row.step) is not int or row.step not in _INTEGERS:
         raise UserError(f"{row.keys[0]}: step {row.step!r} is no integer of 64 bits")
     try:
@@ -225,6 +271,29 @@ def _unpackable(row: Row) -> str:
         except struct.error:
             return f"{key}: {str(value)[:100]!r} at step {row.step} is no number"
     return f"{', '.join(row.keys)}: {len(row.values)} values for {len(row.keys)} keys at step {row.step}"
+
+
+def _sealed(seq: int, kind: str, step: int | None, at: int | None, series: int | None, content: bytes | str) -> _Values:
+    return seq, kind, step, at, series, content, _checksum(seq, kind, step, at, series, content)
+
+
+def _checksum(seq: int, kind: str, step: int | None, at: int | None, series: int | None, content: bytes | str) -> int:
+    if isinstance(content, bytes):
+        return zlib.crc32(content, zlib.crc32(_HEAD.pack(seq, step, at, series)))
+    return zlib.crc32(f"{seq} {kind} {at} {content}".encode())
+
+
+def _unsealed(values: Sequence[Any], seq: int) -> Entry:
+    """Return the entry of this number, as it was written.
+
+    Raises:
+        sqlite3.DatabaseError: it is another, or not what was written.
+    """
+    entry = Entry(*values[:6])
+    with contextlib.suppress(struct.error):
+        if entry.seq == seq and _checksum(*entry) == values[6]:
+            return entry
+    raise sqlite3.DatabaseError(f"entry {seq} is not what was written")
 
 
 @lru_cache(maxsize=1000)
@@ -263,8 +332,10 @@ def header(path: Path) -> dict[str, Any] | None:
         entries, _ = read(path, 1, 1)
     except sqlite3.Error as error:
         raise JournalError(f"{path}: can't be read ({error})") from None
-    if not tables:
+    if not tables and not lease.count(lock_of(path)):
         return None
+    if not tables:
+        raise JournalError(f"{path}: its beginning is lost")
     if application != _APPLICATION:
         raise JournalError(f"{path}: is an SQLite database, and no journal of weft's")
     if version > FORMAT:
@@ -278,30 +349,39 @@ def read(path: Path, first: int, most: int) -> tuple[list[Entry], Damage | None]
     """Return the entries from `first` on, at most so many; where they end at some that can't be read, also which those are.
 
     Raises:
-        sqlite3.Error: the file can't be opened at all.
+        sqlite3.Error: the file can't be opened at all, or not now.
     """
     found: list[Entry] = []
     with _reading(path) as connection:
         try:
-            for entry in connection.execute(_SELECT, (first, most)):
-                found.append(Entry(*entry))
+            for seq, values in enumerate(connection.execute(_SELECT, (first, most)), first):
+                found.append(_unsealed(values, seq))
         except sqlite3.DatabaseError as error:
             if _is_unmade(error):
                 return [], None
+            if _code(error) in _ELSEWHERE:
+                raise
             start = found[-1].seq + 1 if found else first
             return found, Damage(start, _next_readable(connection, start), str(error))
     return found, None
 
 
 def series(path: Path, after: int = 0) -> dict[int, list[str]]:
-    """Return the keys of the series whose number is greater than `after`.
+    """Return the keys of the series whose number is greater than `after`, as far as they can be read.
 
     Raises:
-        sqlite3.Error: they can't be read.
+        sqlite3.Error: the file can't be opened at all, or not now.
     """
+    found: dict[int, list[str]] = {}
     with _reading(path) as connection:
-        found = connection.execute("SELECT id, keys FROM series WHERE id > ? ORDER BY id", (after,))
-        return {number: json.loads(keys) for number, keys in found}
+        try:
+            for number, keys, checksum in connection.execute("SELECT * FROM series WHERE id > ? ORDER BY id", (after,)):
+                if _checksum(number, "series", None, None, None, keys) == checksum:
+                    found[number] = json.loads(keys)
+        except sqlite3.DatabaseError as error:
+            if _code(error) in _ELSEWHERE:
+                raise
+    return found
 
 
 def rows(path: Path, step: int) -> Iterator[Row]:
@@ -311,7 +391,7 @@ def rows(path: Path, step: int) -> Iterator[Row]:
     while True:
         entries, damage = read(path, first, _AT_ONCE)
         for entry in entries:
-            if entry.kind == "row" and entry.step >= step:
+            if entry.kind == "row" and entry.step >= step and entry.series in keys:
                 yield Row(entry.step, entry.at, keys[entry.series], entry.values)
         if damage is not None and damage.next is not None:
             first = damage.next
@@ -326,8 +406,8 @@ def _next_readable(connection: sqlite3.Connection, start: int) -> int | None:
 
     def probe(seq: int) -> int | None:
         try:
-            entry = connection.execute(_SELECT, (seq, 1)).fetchone()
-            return entry and int(entry[0])
+            values = connection.execute(_SELECT, (seq, 1)).fetchone()
+            return values and _unsealed(values, values[0]).seq
         except sqlite3.DatabaseError:
             return None
 
@@ -351,10 +431,25 @@ def _next_readable(connection: sqlite3.Connection, start: int) -> int | None:
 
 
 def _reading(path: Path) -> contextlib.closing[sqlite3.Connection]:
-    """Open a journal to read it. Who can't write can't checkpoint either."""
-    return contextlib.closing(
-        sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None, timeout=20)
-    )
+    """Open a journal to read it, also one that is cut off. Who can't write can't checkpoint either. One exception: without
+    write-ahead log, a writer that died in a transaction has left what takes it back, and nobody can read before it is done."""
+    connection = _opened(path, "ro")
+    connection.execute("PRAGMA writable_schema = ON")  # else SQLite refuses a file that is shorter than it was
+    try:
+        connection.execute("PRAGMA schema_version")
+    except sqlite3.Error as error:
+        if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_READONLY_ROLLBACK:
+            with contextlib.closing(_opened(path, "rw")) as mending, contextlib.suppress(sqlite3.Error):
+                mending.execute("PRAGMA schema_version")
+    return contextlib.closing(connection)
+
+
+def _opened(path: Path, mode: str) -> sqlite3.Connection:
+    return sqlite3.connect(f"{path.absolute().as_uri()}?mode={mode}", uri=True, isolation_level=None, timeout=20)
+
+
+def _code(error: sqlite3.DatabaseError) -> int:
+    return getattr(error, "sqlite_errorcode", sqlite3.SQLITE_OK) & 0xFF
 
 
 def _is_unmade(error: sqlite3.DatabaseError) -> bool:

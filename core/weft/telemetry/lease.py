@@ -1,4 +1,4 @@
-"""A lock file that says whether a process is still there, and the last word that it left.
+"""A lock file that says whether a process is still there, and what it left there last: a count, and a word.
 
 The kernel takes the lock away when the process ends, however it ends. It is a record lock: a fork doesn't inherit it. Who only
 asks whether it is held takes a share of it, so that two who ask don't see each other.
@@ -13,6 +13,7 @@ from pathlib import Path
 
 _PATIENCE = 5.0
 _PAUSE = 0.01
+_DIGITS = 20  # of the count; behind them a line's end, and the word
 
 
 class Lease:
@@ -36,11 +37,20 @@ class Lease:
                     os.close(self._file)
                     raise BlockingIOError(f"{path} is held by another process") from None
                 time.sleep(_PAUSE)
-        os.ftruncate(self._file, 0)
+        try:
+            os.ftruncate(self._file, 0)
+            os.pwrite(self._file, b"0".ljust(_DIGITS) + b"\n", 0)  # now, so that the disk has room for it later
+        except OSError:
+            os.close(self._file)
+            raise
+
+    def note(self, count: int) -> None:
+        """Leave a count in the file."""
+        os.pwrite(self._file, str(count).ljust(_DIGITS).encode(), 0)
 
     def say(self, word: str) -> None:
         """Leave a word in the file. One system call, so that a signal's handler may do it."""
-        os.pwrite(self._file, word.encode(), 0)
+        os.pwrite(self._file, word.encode(), _DIGITS + 1)
 
     def stands(self) -> bool:
         """Whether the file is still the one that was locked."""
@@ -69,8 +79,18 @@ def held(path: Path) -> bool:
     return False
 
 
+def count(path: Path) -> int:
+    """Return the last count of who held it; 0 where there is none."""
+    number = _text(path).partition("\n")[0].strip()
+    return int(number) if number.isascii() and number.isdigit() else 0
+
+
 def word(path: Path) -> str:
-    """Return the last word of who held it."""
+    """Return the last word of who held it, empty where there is none."""
+    return _text(path).partition("\n")[2].strip()
+
+
+def _text(path: Path) -> str:
     try:
         return path.read_text(errors="replace")
     except FileNotFoundError:

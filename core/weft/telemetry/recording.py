@@ -6,6 +6,7 @@ written when the disk takes it again.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import shutil
@@ -30,8 +31,10 @@ from weft.telemetry.tracker import DatasetInput, Opening, Row, Status
 
 log = logging.getLogger("weft")
 
-_MOST_WAITING = 100_000
-"""Rows that wait in memory for a disk that fails."""
+_MOST_WAITING = 500_000
+"""Values that wait in memory for a disk that fails; some 20 MB."""
+_AT_ONCE = 1000
+"""Rows of those that are written at once when it is tried again: a try may fail, and training stands still so long."""
 _RETRY = 1.0
 _SYNCHRONIZE = 1.0
 _LOOK_AFTER_SHIPPER = 5.0
@@ -61,6 +64,7 @@ class JournalTracker:
         self._wait = wait
         self._guard = threading.RLock()
         self._waiting: list[Row | Event] = []
+        self._weight = 0
         self._dropped = 0
         self._failure = ""
         self._retry_at = 0.0
@@ -95,33 +99,35 @@ class JournalTracker:
         """The store's name for this run, where it is known by now."""
         return self._progress().run_id if self._journal is not None else None
 
+    @property
+    def waiting(self) -> int:
+        """How many entries wait in memory for a disk that fails. They are not acknowledged."""
+        return len(self._waiting)
+
     def start(self, opening: Opening) -> None:
         """Open the run.
 
         Raises:
-            TrackingError: no journal can be kept in its folder.
+            TrackingError: no journal can be kept in its folder, or nobody can ship it.
         """
         try:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            number = max(journal.attempts(self._folder), default=0) + 1
-            path = self._folder / f"{number}{journal.SUFFIX}"
-            self._lease = lease.Lease(journal.lock_of(path))
-            writer = {"store": shown(self._spool.uri), "pid": os.getpid(), "host": socket.gethostname()}
-            self._journal = Journal(path, {"key": opening.key, "attempt": number, **writer})
-            self._journal.append([Event("open", self._opened(opening))])
+            kept = self._journal = self._kept(opening)
         except (OSError, sqlite3.Error) as error:
             raise TrackingError(f"no journal can be kept in {self._folder}: {error}") from None
-        if self._journal.network:
+        if kept.network:
             log.warning(
                 "%s is on a network file system (%s): its journal is kept in a slower way; a local disk is better",
-                *(self._folder, self._journal.network),
+                *(self._folder, kept.network),
             )
-        self._pointer = Pointer(opening.key, number, path)
         self._lost = ""
+        self._note_written(kept)
         _alive.add(self)
-        self._spool.register(self._pointer)
-        shipping.ensure(self._spool)
         threading.Thread(target=self._keep, daemon=True, name="weft journal").start()
+        try:
+            self._spool.register(self._pointer)
+            shipping.ensure(self._spool)
+        except OSError as error:
+            raise TrackingError(f"nothing can be shipped to {shown(self._spool.uri)}: {error}") from None
 
     def log(self, rows: Sequence[Row]) -> None:
         """Take these rows. When it returns they outlive this process, unless the disk fails.
@@ -170,14 +176,13 @@ class JournalTracker:
         """
         kept = self._begun()
         with self._guard:
-            self._retry_at = 0.0
-            self._take([Event("end", {"status": str(status)}, time.time_ns() // 1_000_000)])
-            lost = len(self._waiting) + self._dropped
-            self._ended.set()
-            self._lost = "the run has ended"
-            kept.close()
-            self._lease.release()
-            _alive.discard(self)
+            try:
+                self._take_at_once([Event("end", {"status": str(status)}, time.time_ns() // 1_000_000)])
+                if self._waiting:  # there is no later, and the disk may have failed for a moment only
+                    self._take_at_once([])
+            finally:
+                lost = len(self._waiting) + self._dropped
+                self._close(kept)
         if lost:
             raise TrackingError(f"{lost} entries could not be kept in {kept.path}: {self._failure}")
         known = self._spool.wait(self._pointer, self._wait)
@@ -187,6 +192,28 @@ class JournalTracker:
             _, what, why = refused[0]
             more = f", and {len(refused) - 1} more" if refused[1:] else ""
             log.warning("%s refused %s: %s%s (`weft verify` lists all)", shown(self._spool.uri), what, why, more)
+
+    def _kept(self, opening: Opening) -> Journal:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        number = max(journal.attempts(self._folder), default=0) + 1
+        path = self._folder / f"{number}{journal.SUFFIX}"
+        self._lease = lease.Lease(journal.lock_of(path))
+        self._pointer = Pointer(opening.key, number, path)
+        writer = {"store": shown(self._spool.uri), "pid": os.getpid(), "host": socket.gethostname()}
+        try:
+            return Journal(path, {"key": opening.key, "attempt": number, **writer}, [Event("open", self._opened(opening))])
+        except (OSError, sqlite3.Error):
+            self._lease.release()
+            raise
+
+    def _close(self, kept: Journal) -> None:
+        self._ended.set()
+        self._lost = "the run has ended"
+        kept.close()
+        with contextlib.suppress(OSError):
+            kept.synchronize()  # where a reader kept it from being brought into the database, which would have done so
+        self._lease.release()
+        _alive.discard(self)
 
     def _opened(self, opening: Opening) -> dict[str, Any]:
         return {
@@ -206,6 +233,10 @@ class JournalTracker:
             raise TrackingError(self._lost)
         return self._journal
 
+    def _take_at_once(self, items: Sequence[Row | Event]) -> None:
+        self._retry_at = min(self._retry_at, time.monotonic())
+        self._take(items)
+
     def _take(self, items: Sequence[Row | Event]) -> None:
         """Write items, behind those that wait; or let them wait."""
         kept = self._begun()
@@ -216,23 +247,43 @@ class JournalTracker:
                 self._hold(items)
                 return
             try:
-                kept.append([*self._waiting, *items])
+                while self._waiting:
+                    self._write(kept, self._waiting[:_AT_ONCE])
+                    del self._waiting[:_AT_ONCE]
+                self._write(kept, items)
             except sqlite3.Error as error:
                 self._note_failure(str(error))
                 self._hold(items)
                 return
-            self._waiting.clear()
             if self._retry_at:
                 self._note_recovery()
 
+    def _write(self, kept: Journal, items: Sequence[Row | Event]) -> None:
+        kept.append(items)
+        self._note_written(kept)
+
+    def _note_written(self, kept: Journal) -> None:
+        """Note beside the journal how much of it is acknowledged: a journal can't tell by itself what was cut off its end."""
+        with contextlib.suppress(OSError):
+            self._lease.note(kept.seq)
+
     def _hold(self, items: Sequence[Row | Event]) -> None:
+        """Keep items in memory, of rows only the latest where they are too many.
+
+        Raises:
+            UserError: one could never be written, and would stand before all that come after it.
+        """
+        self._weight += sum(len(journal.packed(item)) // 8 for item in items if isinstance(item, Row))
         self._waiting += items
-        excess = len(self._waiting) - _MOST_WAITING
-        if excess > 0:
-            rows = [place for place, item in enumerate(self._waiting) if isinstance(item, Row)][:excess]
-            for place in reversed(rows):
-                del self._waiting[place]
-            self._dropped += len(rows)
+        if self._weight > _MOST_WAITING:
+            kept: list[Row | Event] = []
+            for item in self._waiting:
+                if isinstance(item, Row) and self._weight > _MOST_WAITING * 0.9:  # not one by one: each time takes long
+                    self._weight -= len(item.keys)
+                    self._dropped += 1
+                else:
+                    kept.append(item)
+            self._waiting = kept
 
     def _note_failure(self, error: str) -> None:
         if self._strict:
@@ -244,7 +295,7 @@ class JournalTracker:
     def _note_recovery(self) -> None:
         lost = f", but for {self._dropped} rows that were too many to wait" if self._dropped else ""
         log.warning("%s: can be written again; what waited has been written%s", self._begun().path, lost)
-        self._retry_at = 0.0
+        self._retry_at, self._weight = 0.0, 0
 
     def _unrepeated(self, row: Row) -> Row:
         """Return a row without the values that an earlier attempt has reported, bit for bit."""
@@ -280,7 +331,7 @@ class JournalTracker:
                     shipping.ensure(self._spool)
             except (OSError, WeftError) as error:
                 if not failed:
-                    log.warning("%s: %s", shown(self._spool.uri), error)
+                    log.warning("%s, shipped to %s: %s", self._begun().path, shown(self._spool.uri), error)
                 failed = True
 
     def leave_to_parent(self) -> None:

@@ -83,16 +83,22 @@ class Shipment:
     def _move(self) -> bool:
         if not self._is_begun:
             self._begin()
-        lived = lease.held(self._lock)  # asked first: what was written before the end is read then
+        lived = self._lives()  # asked first: what was written before the end is read then
         entries, damage = journal.read(self.pointer.path, self.progress.cursor + 1, _ENTRIES)
         if entries:
-            self._keys |= self._mended(journal.series(self.pointer.path, len(self._keys)))
+            self._keys |= self._mended(journal.series(self.pointer.path, max(self._keys, default=0)))
             self._ship(entries)
         if damage is not None and (damage.next is not None or not lived):
             self._note_damage(damage)
         if not lived and ((damage is None and not entries) or (damage is not None and damage.next is None)):
             self._conclude()
         return bool(entries) or not lived or (damage is not None and damage.next is not None)
+
+    def _lives(self) -> bool:
+        try:
+            return lease.held(self._lock)
+        except OSError as error:
+            raise JournalError(f"whether its trainer lives can't be told ({error})") from None
 
     def _begin(self) -> None:
         """Refuse what is no journal; learn the names that earlier attempts at this run have had."""
@@ -108,14 +114,16 @@ class Shipment:
 
     def _ship(self, entries: list[journal.Entry]) -> None:
         points: list[Point] = []
+        nameless: list[int] = []
         for entry in entries:
             self._seq = entry.seq
             if entry.kind == "row":
                 self._last_time = entry.at
-                keys, values = self._keys.get(entry.series, []), entry.values
-                if len(keys) != len(values):
-                    self._refuse(f"{len(values)} values at step {entry.step}", "their keys are lost")
-                points += ((key, value, entry.step, entry.at) for key, value in zip(keys, values, strict=False))
+                keys = self._keys.get(entry.series)
+                if keys is None:
+                    nameless.append(entry.seq)
+                    continue
+                points += ((key, value, entry.step, entry.at) for key, value in zip(keys, entry.values, strict=True))
                 if len(points) >= _POINTS:
                     self._deliver(points)
                     points = []
@@ -125,6 +133,8 @@ class Shipment:
                 self._event(entry)
                 self._advance(entry.seq)
         self._deliver(points)
+        if nameless:
+            self._tell_damage(f"the keys of {len(nameless)} rows from entry {nameless[0]} on")
         self._advance(entries[-1].seq)
 
     def _deliver(self, points: list[Point]) -> None:
@@ -136,11 +146,7 @@ class Shipment:
         self._records.save(self.pointer.key, self.pointer.attempt, self.progress)
 
     def _event(self, entry: journal.Entry) -> None:
-        try:
-            told = entry.told
-        except ValueError as error:
-            self._refuse(f"entry of kind {entry.kind!r}", f"it is damaged: {error}")
-            return
+        told = entry.told
         match entry.kind:
             case "journal":
                 pass
@@ -168,8 +174,11 @@ class Shipment:
 
     def _conclude(self) -> None:
         """Say how a run ended whose process is gone without a word."""
+        acknowledged = lease.count(self._lock)
+        if acknowledged > self.progress.cursor:
+            self._tell_damage(str(journal.Damage(self.progress.cursor + 1, acknowledged + 1, "acknowledged, and not there")))
         if self.progress.run_id is not None:
-            name = lease.word(self._lock).strip()
+            name = lease.word(self._lock)
             how = f"was ended by {name}" if name else "ended without a word"
             self._close(Status.KILLED if name else Status.FAILED, f"the process that trained {how}")
         self.progress.state = DONE
@@ -181,13 +190,17 @@ class Shipment:
 
     def _note_damage(self, damage: journal.Damage) -> None:
         """Go on behind a part that can't be read, and say which it was."""
-        self.progress.said = "; ".join(filter(None, [self.progress.said, f"damaged {damage}"]))
         self._seq = damage.first
         self._refuse(f"entries from {damage.first} on", damage.error)
-        if self.progress.run_id is not None:
-            self._run().tags({"weft.damaged": self.progress.said})
+        self._tell_damage(str(damage))
         if damage.next is not None:
             self._advance(damage.next - 1)
+
+    def _tell_damage(self, what: str) -> None:
+        if f"damaged {what}" not in self.progress.said:  # else it is met again, at the end of a journal that is still written
+            self.progress.said = "; ".join(filter(None, [self.progress.said, f"damaged {what}"]))
+            if self.progress.run_id is not None:
+                self._run().tags({"weft.damaged": self.progress.said})
 
     def _park(self, why: str) -> None:
         self.progress.state, self.progress.said = PARKED, why

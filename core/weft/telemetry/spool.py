@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 import platformdirs
 
-from weft.telemetry import progress
+from weft.telemetry import journal, progress
 from weft.telemetry.progress import Progress
 from weft.telemetry.store import absolute_uri, database_file
 
@@ -58,7 +58,7 @@ class Spool:
         """Have a journal shipped, by who ships or will."""
         folder = self._made() / "journals"
         beside = folder / f".{pointer.key}.{os.getpid()}"
-        beside.write_text(str(pointer.path.absolute()))
+        beside.write_bytes(os.fsencode(pointer.path.absolute()))
         beside.replace(folder / f"{pointer.key}.{pointer.attempt}")
 
     def forget(self, pointer: Pointer) -> None:
@@ -70,14 +70,17 @@ class Spool:
         return (self.folder / "journals" / f"{pointer.key}.{pointer.attempt}").exists()
 
     def pending(self) -> list[Pointer]:
-        """Return the journals that are not done with, each run's attempts in their order."""
+        """Return the journals that are not done with, each run's attempts in their order. A file that was not written to its
+        end, by a process or a machine that went down, is none."""
         found = []
         with contextlib.suppress(FileNotFoundError):
             for file in (self.folder / "journals").iterdir():
                 key, _, attempt = file.name.rpartition(".")
-                if key and attempt.isdigit():
+                if key and attempt.isdigit() and not key.startswith("."):
                     with contextlib.suppress(FileNotFoundError):
-                        found.append(Pointer(key, int(attempt), Path(file.read_text())))
+                        path = Path(os.fsdecode(file.read_bytes()))
+                        if path.is_absolute() and path.suffix == journal.SUFFIX:
+                            found.append(Pointer(key, int(attempt), path))
         return sorted(found)
 
     def progress_of(self, pointer: Pointer) -> Progress:

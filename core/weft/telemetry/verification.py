@@ -90,15 +90,21 @@ def _read(path: Path, number: int, expected: _Expected, finding: Finding) -> Poi
     header = journal.header(path)
     if header is None:
         return None
+    acknowledged = lease.count(journal.lock_of(path))
+    whole = 0
     keys = {place: [expected.names[key] for key in names] for place, names in journal.series(path).items()}
     expected.status = None
+    last = 0
     for entry in _entries(path, finding):
+        last = entry.seq
+        whole += 1
         if entry.kind == "row":
-            names, values = keys.get(entry.series, []), entry.values
-            if len(names) != len(values):
-                finding.problems.append(f"{path.name}: the keys of {len(values)} values at step {entry.step} are lost")
+            names = keys.get(entry.series)
+            if names is None:
+                whole -= 1
+                continue
             expected.points.update(
-                (key, entry.step, entry.at, _as_stored(value)) for key, value in zip(names, values, strict=False)
+                (key, entry.step, entry.at, _as_stored(value)) for key, value in zip(names, entry.values, strict=True)
             )
         elif entry.kind == "open":
             finding.name = entry.told["name"]
@@ -108,10 +114,13 @@ def _read(path: Path, number: int, expected: _Expected, finding: Finding) -> Poi
             expected.files.update(_files(**entry.told))
         elif entry.kind == "end":
             expected.status = entry.told["status"]
+    written = max(last, acknowledged)
+    if whole < written:
+        finding.problems.append(f"{path.name}: {written - whole} of {written} entries are lost")
     if expected.status is None:
         lock = journal.lock_of(path)
         finding.under_way = lease.held(lock)
-        expected.status = "RUNNING" if finding.under_way else Status.KILLED if lease.word(lock).strip() else Status.FAILED
+        expected.status = "RUNNING" if finding.under_way else Status.KILLED if lease.word(lock) else Status.FAILED
     return Pointer(header["key"], number, path)
 
 

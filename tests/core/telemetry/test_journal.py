@@ -165,26 +165,52 @@ def test_a_connection_that_can_not_be_opened_anew_is_tried_the_next_time(
         raise sqlite3.OperationalError("unable to open database file")
 
     monkeypatch.setattr(written, "_connected", fails)
-    for _ in range(2):
-        with pytest.raises(sqlite3.ProgrammingError):
+    for error in (sqlite3.ProgrammingError, sqlite3.OperationalError, sqlite3.OperationalError):
+        with pytest.raises(error):
             written.append([Row(0, _NOW, ["a"], [1.0])])
     monkeypatch.setattr(written, "_connected", connected)
-    with pytest.raises(sqlite3.ProgrammingError):
-        written.append([Row(0, _NOW, ["a"], [1.0])])
     written.append([Row(0, _NOW, ["a"], [2.0])])
     written.close()
     assert [row.values for row in kept(tmp_path / "1.journal")] == [(2.0,)]
 
 
-def test_what_was_committed_before_an_interruption_is_counted(tmp_path: Path) -> None:
-    """Whoever is interrupted may write on: the next entry takes the next number, whatever became of the last."""
+@pytest.mark.parametrize("statement", ["BEGIN IMMEDIATE", "INSERT", "COMMIT"])
+@pytest.mark.parametrize("error", [KeyboardInterrupt, sqlite3.OperationalError("disk I/O error")])
+def test_whatever_became_of_an_interrupted_transaction_the_next_goes_on_from_what_is_in_the_file(
+    statement: str, error: Any, tmp_path: Path
+) -> None:
+    """A commit that is interrupted, or fails, may have been one."""
+
+    class Interrupted:
+        def __init__(self, connection: sqlite3.Connection) -> None:
+            self._connection = connection
+
+        def __getattr__(self, name: str) -> Any:
+            call = getattr(self._connection, name)
+
+            def then_raise(text: str, *values: Any) -> Any:
+                done = call(text, *values)
+                if text.startswith(statement):
+                    raise error
+                return done
+
+            return then_raise if name.startswith("execute") else call
+
     written = Journal(tmp_path / "1.journal", {})
-    with pytest.raises(KeyboardInterrupt), written._transaction() as entries:  # noqa: PT012
-        entries.append((2, "row", 0, _NOW, 1, b""))
-        raise KeyboardInterrupt
     written.append([Row(0, _NOW, ["a"], [1.0])])
+    connection = written._connection
+    written._connection = Interrupted(connection)  # type: ignore[assignment]
+    with pytest.raises((KeyboardInterrupt, sqlite3.OperationalError)):
+        written.append([Row(1, _NOW, ["b"], [1.0]), Row(1, _NOW, ["c"], [1.0])])
+    if error is KeyboardInterrupt:
+        written._connection = connection
+    written.append([Row(2, _NOW, ["d"], [2.0]), Row(2, _NOW, ["b"], [2.0])])
     written.close()
-    assert [entry.seq for entry in journal.read(tmp_path / "1.journal", 1, 10)[0]] == [1, 2]
+    entries, damage = journal.read(tmp_path / "1.journal", 1, 10)
+    between = [(1, ["b"]), (1, ["c"])] if statement == "COMMIT" else []
+    assert damage is None
+    assert [(row.step, row.keys) for row in kept(tmp_path / "1.journal")] == [(0, ["a"]), *between, (2, ["d"]), (2, ["b"])]
+    assert [entry.seq for entry in entries] == [*range(1, 5 + len(between))]
 
 
 def test_a_network_s_file_system_gets_another_mode(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -634,7 +634,7 @@ class TestDamaged:
         assert finding.points > 45_000
         assert any("is damaged from entry" in problem for problem in finding.problems)
 
-    def test_keys_that_are_lost_and_events_that_are_no_json(
+    def test_keys_that_are_lost_and_events_that_were_changed(
         self, store: str, track: Track, unshipped: None, client: Client
     ) -> None:
         tracker = begun(track(store, wait=0), "damaged")
@@ -648,8 +648,9 @@ class TestDamaged:
         ship(store)
         (run,) = runs_of(client, store, tracker)
         assert (run.info.status, run.data.metrics) == ("FINISHED", {"x": 1.0})
-        refused = [(what, why.partition(":")[0]) for _, what, why in Spool(store).dead_letters(tracker._pointer)]
-        assert refused == [("1 values at step 2", "their keys are lost"), ("entry of kind 'tags'", "it is damaged")]
+        said = Spool(store).progress_of(tracker._pointer).said
+        assert "damaged the keys of 1 rows from entry 4 on" in said
+        assert "damaged from entry 5 to 5 (entry 5 is not what was written)" in said
         assert not found(tracker).is_right
 
     def test_one_that_is_written_still_is_waited_for(

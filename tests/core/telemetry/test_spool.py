@@ -1,0 +1,44 @@
+"""What a spool holds is what was put there whole."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from weft.telemetry.spool import Pointer, Spool
+
+
+@pytest.fixture
+def spool(tmp_path: Path) -> Spool:
+    return Spool(f"sqlite:///{tmp_path}/mlflow.db")
+
+
+def test_a_journal_is_pending_until_it_is_forgotten(spool: Spool, tmp_path: Path) -> None:
+    pointers = [Pointer("b", 1, tmp_path / "b" / "1.journal"), *(Pointer("a", n, tmp_path / f"{n}.journal") for n in (2, 10))]
+    assert spool.pending() == []
+    for pointer in pointers:
+        spool.register(pointer)
+    assert spool.pending() == [*pointers[1:], pointers[0]]
+    assert spool.is_pending(pointers[0])
+    spool.forget(pointers[0])
+    spool.forget(pointers[0])
+    assert not spool.is_pending(pointers[0])
+    assert spool.pending() == pointers[1:]
+
+
+def test_what_a_process_or_a_machine_that_went_down_has_left_is_no_journal(spool: Spool, tmp_path: Path) -> None:
+    spool.register(Pointer("a", 1, tmp_path / "1.journal"))
+    folder = spool.folder / "journals"
+    (folder / "b.1").touch()
+    (folder / "c.1").write_bytes(b"\0" * 40)
+    (folder / "d.1").write_text(str(tmp_path / "1.jour"))
+    (folder / f".e.{os.getpid()}").write_text(str(tmp_path / "1.journal"))
+    assert spool.pending() == [Pointer("a", 1, tmp_path / "1.journal")]
+
+
+def test_a_folder_may_have_any_name(spool: Spool, tmp_path: Path) -> None:
+    path = tmp_path / os.fsdecode(b"caf\xe9 \xff\n") / "1.journal"
+    spool.register(Pointer("a", 1, path))
+    assert spool.pending() == [Pointer("a", 1, path)]
