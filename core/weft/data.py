@@ -67,11 +67,16 @@ class Data:
         """Yield an epoch's training batches from number `start` on. The order follows from seed and epoch alone, so a run
         can go on in the middle of an epoch with nothing kept but the two counters."""
         inputs, targets = self.splits["train"]
-        shuffle = torch.Generator().manual_seed((seed << 24) + epoch)
-        order = torch.randperm(len(targets), generator=shuffle).to(targets.device)
+        order = self.order(seed, epoch)
         for first in range(start * size, len(order), size * _GATHER):
             chosen = order[first : first + size * _GATHER]
             yield from zip(torch.split(inputs[chosen], size), torch.split(targets[chosen], size), strict=True)
+
+    def order(self, seed: int, epoch: int) -> Tensor:
+        """Return the places of the training samples in the order of an epoch."""
+        _, targets = self.splits["train"]
+        shuffle = torch.Generator().manual_seed((seed << 24) + epoch)
+        return torch.randperm(len(targets), generator=shuffle).to(targets.device)
 
     def every(self, split: str) -> Iterator[Pair]:
         """Yield all of a split, in its own order."""

@@ -84,6 +84,7 @@ def _execute(
     checkpoints = Checkpoints(folder.checkpoint)
     interruption = Interruption(checkpoints)
     run.observer.tracker = tracker
+    run.observer.keep_in(folder.path)
     error: BaseException | None = None
     status = Status.FINISHED
     try:
@@ -224,6 +225,7 @@ def _close(
             run.observer.flush(run)
         except WeftError as lost:
             log.debug("the last values were not recorded: %s", lost)
+    run.observer.publish(run)
     folder.note(epoch=run.epoch, step=run.step, score=run.best.score, best_epoch=run.best.epoch)
     if status is Status.FINISHED and run.best.score is None:
         log.warning("%s was never a number: the last weights stand for the best", run.objective.key)

@@ -3,6 +3,8 @@
 config.yaml              the whole configuration
 run.json                 the record: status, MLflow's run id, objective, scores
 checkpoint.safetensors   everything that going on needs
+looks.npys               what was seen of gradients, weights and updates, as it came
+gradients/               the same to look at: a page, pictures, data
 model/                   model.json, best.safetensors, last.safetensors: what `weft.load` reads
 """
 

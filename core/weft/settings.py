@@ -12,6 +12,7 @@ from weft.parameters import Range
 from weft.typed import from_annotation
 
 _Count = Range(1, math.inf)
+_Share = Range(1e-6, 1)
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,8 @@ class Observe:
     every: Annotated[int, _Count, "steps from one record of loss, gradients, weights and updates to the next"] = 50
     gradients: Annotated[bool, "record statistics of gradients, weights and updates"] = True
     series: Annotated[int, _Count, "series a statistic at most; above that, parameters are taken together by module"] = 64
+    histograms: Annotated[int | None, _Count, "steps from one histogram of them to the next, at first; null makes none"] = 50
+    budget: Annotated[float | None, _Share, "share of training time for looking at gradients; null: as often as said"] = 0.01
     system: Annotated[
         float | None,
         Range(0.1, 86_400),

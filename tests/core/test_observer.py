@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import itertools
+import json
+import logging
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from tests.core.conftest import MakeRun
 from weft import Callback, loop
+from weft.errors import NonFiniteError
 from weft.state import Run
+from weft.telemetry.cadence import HostTimer
 from weft.telemetry.series import together
 from weft.telemetry.tracker import MemoryTracker
 from weft.telemetry.transfer import transferred
@@ -36,13 +46,16 @@ def series(run: Run, key: str) -> list[tuple[int, float]]:
     return run.observer.tracker.series(key)
 
 
-@pytest.mark.parametrize("optimizer", ["descent", "moments"])
-def test_norms_shares_and_ratios_are_what_they_say(make_run: MakeRun, optimizer: str) -> None:
+@pytest.mark.parametrize("optimizer", ["descent", "moments", {"name": "descent", "fused": False}])
+@pytest.mark.parametrize(("every", "steps"), [(1, [1, 2, 3, 4, 5, 6, 7]), (2, [1, 2, 4, 6]), (3, [1, 3, 6])])
+def test_norms_shares_and_ratios_are_what_they_say(make_run: MakeRun, optimizer: Any, every: int, steps: list[int]) -> None:
+    """With optimizers that are fused, by default, and with one that is not."""
     hand = ByHand()
-    run = make_run((hand,), steps=4, batch_size=30, optimizer=optimizer, observe={"every": 1})
+    run = make_run((hand,), steps=7, batch_size=30, optimizer=optimizer, observe={"every": every})
     loop.fit(run)
     for name, _ in run.model.named_parameters():
-        for step in range(1, 5):
+        assert [step for step, _ in series(run, f"update_ratio/{name}")] == steps
+        for step in steps:
             gradient, before, after = hand.gradients[step - 1][name], hand.weights[step - 1][name], hand.weights[step][name]
             expected = {
                 "grad_norm": gradient.norm(),
@@ -138,3 +151,177 @@ def test_values_from_a_gpu_and_from_memory_come_together() -> None:
     tensors = [torch.tensor(0.5, device="cuda"), torch.empty(0), torch.ones(2, 3, device="cuda"), torch.tensor(2.0)]
     found = transferred(tensors)
     assert [value.tolist() for value in found] == [0.5, [], [[1.0] * 3] * 2, 2.0]
+
+
+def observed(run: Run, folder: Path) -> Path:
+    """Fit a run whose folder that is, and show what was seen; return where."""
+    run.observer.keep_in(folder)
+    loop.fit(run)
+    run.observer.publish(run)
+    return folder / "gradients"
+
+
+@pytest.mark.parametrize("precision", ["fp64", "fp32", "bf16"])
+def test_histograms_are_of_gradients_weights_and_updates(make_run: MakeRun, tmp_path: Path, precision: str) -> None:
+    hand = ByHand()
+    run = make_run((hand,), steps=6, batch_size=30, precision=precision, observe={"every": 2, "histograms": 3})
+    with np.load(observed(run, tmp_path) / "histograms.npz", allow_pickle=False) as found:
+        assert found["steps"].tolist() == [1, 4, 6]
+        names, lowest = found["series"].tolist(), int(found["exponents"][0])
+        assert names == [name for name, _ in run.model.named_parameters()]
+        for look, step in enumerate(found["steps"]):
+            for place, name in enumerate(names):
+                before, after = hand.weights[step - 1][name], hand.weights[step][name]
+                for kind, numbers in enumerate((hand.gradients[step - 1][name], before, after - before)):
+                    expected = np.zeros_like(found["counts"][look, place, kind])
+                    for number in numbers.flatten().tolist():
+                        if number:
+                            expected[int(number > 0), math.frexp(number)[1] - 1 - lowest] += 1
+                    assert found["counts"][look, place, kind].tolist() == expected.tolist()
+                    assert found["zeros"][look, place, kind] == int((numbers == 0).sum())
+        assert not found["nonfinite"].any()
+
+
+def test_every_parameter_s_series_is_kept_when_the_tracker_s_are_taken_together(make_run: MakeRun, tmp_path: Path) -> None:
+    hand = ByHand()
+    run = make_run((hand,), steps=3, batch_size=30, observe={"every": 1, "series": 2})
+    with np.load(observed(run, tmp_path) / "statistics.npz", allow_pickle=False) as found:
+        assert found["parameters"].tolist() == [name for name, _ in run.model.named_parameters()]
+        assert found["series"].tolist() == ["0", "0", "3", "3"]
+        for place, name in enumerate(found["parameters"].tolist()):
+            norms = [float(gradients[name].norm()) for gradients in hand.gradients]
+            assert found["grad_norm"][:, place].tolist() == pytest.approx(norms, rel=1e-5)
+    with np.load(tmp_path / "gradients" / "histograms.npz", allow_pickle=False) as found:
+        assert found["series"].tolist() == ["0", "3"]
+        sizes = {name: parameter.numel() for name, parameter in run.model.named_parameters()}
+        whole = found["counts"].sum((-1, -2)) + found["zeros"] + found["nonfinite"]
+        assert whole[0].tolist() == [[sizes["0.weight"] + sizes["0.bias"]] * 3, [sizes["3.weight"] + sizes["3.bias"]] * 3]
+
+
+def test_what_was_seen_is_handed_to_the_tracker(make_run: MakeRun, tmp_path: Path) -> None:
+    run = make_run(steps=2)
+    folder = observed(run, tmp_path)
+    assert run.observer.tracker.artifacts == [("gradients", folder)]  # type: ignore[attr-defined]
+    assert {path.name for path in folder.iterdir()} == {"gradients.html", "heatmaps", "histograms.npz", "statistics.npz"}
+    assert len(list((folder / "heatmaps").iterdir())) == 4 * 3
+
+
+@pytest.mark.parametrize("observe", [{"gradients": False}, {"histograms": None}])
+def test_nothing_is_shown_that_was_not_asked_for(make_run: MakeRun, tmp_path: Path, observe: dict[str, Any]) -> None:
+    folder = observed(make_run(steps=2, observe=observe), tmp_path)
+    if "histograms" in observe:
+        with np.load(folder / "histograms.npz", allow_pickle=False) as found:
+            assert not len(found["steps"])
+    else:
+        assert not list(tmp_path.iterdir())
+
+
+def test_a_picture_that_can_t_be_written_fails_no_run(
+    make_run: MakeRun, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    run = make_run(steps=2)
+    (tmp_path / "gradients").write_text("in the way")
+    with caplog.at_level(logging.WARNING, logger="weft"):
+        observed(run, tmp_path)
+    assert "gradients can't be shown: FileExistsError" in caplog.text
+
+
+def test_looking_changes_no_weight(make_run: MakeRun, tmp_path: Path) -> None:
+    plain = make_run(epochs=3, model={"noise": 0.3}, optimizer="moments", observe={"gradients": False})
+    loop.fit(plain)
+    watched = make_run(epochs=3, model={"noise": 0.3}, optimizer="moments", observe={"every": 1, "histograms": 1})
+    observed(watched, tmp_path)
+    weights = watched.model.state_dict()
+    assert all(torch.equal(value, weights[name]) for name, value in plain.model.state_dict().items())
+
+
+def test_a_gradient_that_is_not_finite_is_told_of(make_run: MakeRun, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    class Spoil(Callback):
+        """Spoils a gradient where nothing comes of it."""
+
+        def on_fit_start(self, run: Run) -> None:
+            run.regularizers._gradients.append(lambda model: self.spoil(run))
+
+        def spoil(self, run: Run) -> None:
+            if run.step in (4, 5):
+                run.model[3].bias.grad[0] = math.inf  # type: ignore[index, union-attr]
+
+        def on_gradients(self, run: Run) -> None:
+            run.model[3].bias.grad.nan_to_num_(posinf=0.0)  # type: ignore[index, union-attr]
+
+    run = make_run((Spoil(),), steps=9, batch_size=30, observe={"every": 1})
+    with caplog.at_level(logging.WARNING, logger="weft"):
+        folder = observed(run, tmp_path)
+    assert caplog.text.count("the gradient of 3.bias holds NaN or infinity at step 5 (batch 2 of epoch 2)") == 1
+    assert len(caplog.records) == 1
+    found = json.loads((folder / "non_finite.json").read_text())
+    assert found == {"gradient": {"step": 5, "epoch": 2, "batch": 2, "parameters": ["3.bias"]}}
+
+
+def test_a_run_that_fails_leaves_its_diagnosis(make_run: MakeRun, tmp_path: Path) -> None:
+    class Spoil(Callback):
+        def on_step_end(self, run: Run) -> None:
+            if run.step == 3:
+                with torch.no_grad():
+                    run.model[3].bias[0] = math.nan  # type: ignore[index, union-attr]
+
+    run = make_run((Spoil(),), epochs=3, batch_size=30, observe={"gradients": False})
+    run.observer.keep_in(tmp_path)
+    with pytest.raises(NonFiniteError, match=r"gradients/non_finite\.json"):
+        loop.fit(run)
+    run.observer.publish(run)
+    found = json.loads((tmp_path / "gradients" / "non_finite.json").read_text())
+    assert (found["step"], found["first"], found["weights"]) == (4, "the weights of 3.bias", ["3.bias"])
+
+
+@pytest.mark.parametrize(("histograms", "kept"), [(None, 17), (50, 17), (1, 33)])
+def test_a_budget_that_is_exceeded_makes_histograms_and_looks_rarer_and_is_said(
+    histograms: int | None,
+    kept: int,
+    make_run: MakeRun,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """On a clock on which a step takes a second, and looking at it a tenth of that."""
+    now = [0.0]
+    monkeypatch.setattr("time.perf_counter", lambda: now[0])
+    monkeypatch.setattr("weft.telemetry.observer._FLUSH_SECONDS", 0.0)
+
+    class Step(Callback):
+        def on_gradients(self, run: Run) -> None:
+            now[0] += 1.0
+
+    run = make_run((Step(),), epochs=90, batch_size=30, observe={"every": 1, "budget": 0.04, "histograms": histograms})
+    end = HostTimer.__exit__
+
+    def leave(timer: HostTimer, *what: object) -> None:
+        now[0] += 0.025  # four times a look: before the update, after it, taken, made into rows
+        end(timer, *what)
+
+    monkeypatch.setattr(HostTimer, "__exit__", leave)
+    with caplog.at_level(logging.WARNING, logger="weft"):
+        observed(run, tmp_path)
+    looked = [step for step, _ in series(run, "grad_norm/0.weight")]
+    assert looked[:kept] == [*range(1, kept + 1)]  # histograms go first
+    assert looked[kept] > kept + 1
+    factor = run.observer.state_dict()["looking"]["factor"]
+    assert factor == 4
+    assert {second - first for first, second in itertools.pairwise(looked[kept + 3 :])} == {factor}
+    assert [step for step, _ in series(run, "train/loss")] == [*range(1, run.step + 1)]  # the loss is cheap
+    assert caplog.text.count("more than observe.budget=0.04 of the training time") == 1
+    tags = run.observer.tracker.tags  # type: ignore[attr-defined]
+    assert tags["weft.observe"].startswith(f"every {factor} steps instead of 1 from step ")
+
+
+def test_without_a_budget_every_look_is_taken(make_run: MakeRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+
+    def later() -> float:
+        now[0] += 1.0
+        return now[0]
+
+    monkeypatch.setattr("time.perf_counter", later)
+    run = make_run(epochs=20, batch_size=30, observe={"every": 1, "budget": None})
+    loop.fit(run)
+    assert len(series(run, "grad_norm/0.weight")) == run.step

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -89,3 +91,44 @@ def test_a_callback_s_state_is_kept(make_run: MakeRun, tmp_path: Path) -> None:
     run.load_state_dict(checkpoint.read(tmp_path / "c"))
     loop.fit(run)
     assert counter.seen == run.step
+
+
+@pytest.mark.parametrize("step", [1, 6, 9])
+@pytest.mark.parametrize("observe", [{"every": 1, "histograms": 1}, {"every": 2, "histograms": 3, "series": 2}])
+def test_what_looks_have_found_is_the_same(make_run: MakeRun, tmp_path: Path, observe: dict[str, Any], step: int) -> None:
+    """Also when the run went on for some steps after its last checkpoint."""
+
+    class Die(Callback):
+        def on_step_end(self, run: Run) -> None:
+            if run.step == step + 2:
+                run.observer.flush(run)
+                raise Cut
+
+    class Keep(CutAfter):
+        def on_step_end(self, run: Run) -> None:
+            with contextlib.suppress(Cut):
+                super().on_step_end(run)
+
+    folders = [tmp_path / name for name in ("whole", "cut")]
+    for folder in folders:
+        folder.mkdir()
+    whole = make_run(epochs=4, batch_size=32, observe=observe)
+    whole.observer.keep_in(folders[0])
+    loop.fit(whole)
+    whole.observer.publish(whole)
+
+    cut = make_run((Keep(step, tmp_path / "c"), Die()), epochs=4, batch_size=32, observe=observe)
+    cut.observer.keep_in(folders[1])
+    with pytest.raises(Cut):
+        loop.fit(cut)
+    resumed = make_run(epochs=4, batch_size=32, observe=observe)
+    resumed.observer.keep_in(folders[1])
+    resumed.load_state_dict(checkpoint.read(tmp_path / "c"))
+    loop.fit(resumed)
+    resumed.observer.publish(resumed)
+
+    for name in ("histograms.npz", "statistics.npz"):
+        with np.load(folders[0] / "gradients" / name) as ours, np.load(folders[1] / "gradients" / name) as theirs:
+            assert ours.files == theirs.files
+            for array in ours.files:
+                assert np.array_equal(ours[array], theirs[array]), array

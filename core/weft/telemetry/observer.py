@@ -3,7 +3,8 @@
 What it sees stays on the device, as tensors, until a flush copies all of it at once. On most steps it keeps a reference to
 the loss and does nothing else. Names: `train/loss`, `train/penalty.l2`, `train/lr`, and for each parameter `grad_norm/…`,
 `grad_zeros/…` (share of exact zeros), `grad_nonfinite/…` (share of NaN and infinity, where there is any), `param_norm/…`,
-`update_ratio/…` (length of the update over length of the weights).
+`update_ratio/…` (length of the update over length of the weights). Histograms, and the statistics of every single parameter,
+are kept in the run's folder, and shown when it ends.
 """
 
 from __future__ import annotations
@@ -11,15 +12,18 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from weft.callback import Callback
 from weft.errors import NonFiniteError
 from weft.settings import Observe
-from weft.telemetry.series import ParameterSeries
+from weft.telemetry import gradients
+from weft.telemetry.diagnosis import diagnose
+from weft.telemetry.looking import Looking
 from weft.telemetry.tracker import MemoryTracker, Row, Tracker
 from weft.telemetry.transfer import transferred
 
@@ -48,12 +52,14 @@ class Observer(Callback):
         self._staged: list[_Staged | Row] = []
         self._losses: dict[str, list[Any]] = {}
         self._trace: list[tuple[int, Tensor]] = []
-        self._series: ParameterSeries | None = None
-        self._is_new_epoch = True
-        self._looks: list[tuple[int, int]] = []
-        self._moving = False
+        self._looking = Looking(settings)
+        self._diagnosis: dict[str, Any] = {}
         self._step = -1
         self._flushed = time.monotonic()
+
+    def keep_in(self, folder: Path) -> None:
+        """Keep what looks find in this folder, and show it there in the end."""
+        self._looking.keep_in(folder)
 
     def observe(self, run: Run, terms: Mapping[str, Tensor]) -> None:
         """Take a step's loss and penalties, and on some steps its gradients. Of an optimizer that evaluates the loss
@@ -69,17 +75,20 @@ class Observer(Callback):
             self._losses.setdefault(name, []).append(term.item() if term.device.type == "cpu" else term)
         loss = self._losses["loss"][-1]
         if not isinstance(loss, Tensor) and not math.isfinite(loss):
-            raise _non_finite(run.model, run.step + 1, loss)
+            raise self._non_finite(run, run.step + 1, loss)
         if self._is_due(run.step + 1):
             self._stage_rates(run)
-            if self._settings.gradients:
-                self._look(run)
+        if self._looking.is_due(run.step + 1):
+            self._looking.look(run, self.flush)
+
+    def on_fit_start(self, run: Run) -> None:
+        self._looking.begin(run.step)
 
     def on_epoch_start(self, run: Run) -> None:
-        self._is_new_epoch = True
+        self._looking.begin_epoch()
 
     def on_step_end(self, run: Run) -> None:
-        self._look_at_update()
+        self._looking.end_step()
         if self._is_due(run.step):
             self._stage_losses(run)
 
@@ -113,15 +122,13 @@ class Observer(Callback):
         """
         staged, self._staged = self._staged, []
         waiting = [row for row in staged if isinstance(row, _Staged)]
-        *numbers, seen = transferred([*(row.value for row in waiting), self._seen()])
+        *numbers, seen, counts = transferred([*(row.value for row in waiting), *self._looking.seen()])
         found = iter(numbers)
         rows = [
             Row(row.step, row.timestamp, (row.key,), (float(next(found)),)) if isinstance(row, _Staged) else row
             for row in staged
         ]
-        if self._series is not None:
-            rows += self._series.rows(self._looks, seen)
-            self._looks = []
+        rows += self._looking.rows(run, self.tracker, seen, counts)
         self._flushed = time.monotonic()
         self.tracker.log(rows)
         traces, self._trace = self._trace, []
@@ -129,19 +136,24 @@ class Observer(Callback):
             bad = (~losses.isfinite()).nonzero()
             if len(bad):
                 index = int(bad[0])
-                raise _non_finite(run.model, first + index, float(losses[index]))
+                raise self._non_finite(run, first + index, float(losses[index]))
+
+    def publish(self, run: Run) -> None:
+        """Show what looks have found: as files in the run's folder, and in the tracker."""
+        self._looking.publish(run, self.tracker, self._diagnosis)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the losses that are not staged yet, so that a resumed run's next point is the same."""
-        return {"losses": self._losses, "step": self._step}
+        """Return the losses that are not staged yet, so that a resumed run's next point is the same, and the cadence."""
+        return {"losses": self._losses, "step": self._step, "looking": self._looking.state_dict()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take them back."""
         self._losses = {name: list(terms) for name, terms in state["losses"].items()}
         self._step = state["step"]
+        self._looking.load_state_dict(state["looking"])
 
     def _is_due(self, step: int) -> bool:
-        """Whether this step is recorded. The first one is: short runs are looked at too."""
+        """Whether this step is recorded. The first one is: of short runs something is seen too."""
         return step == 1 or step % self._settings.every == 0
 
     def _stage_losses(self, run: Run) -> None:
@@ -159,35 +171,11 @@ class Observer(Callback):
         keys = ["train/lr"] if len(rates) == 1 else [f"train/lr.{index}" for index in range(len(rates))]
         self._staged.append(Row(run.step + 1, _now(), keys, rates))
 
-    def _look(self, run: Run) -> None:
-        """Look at this step's gradients, and at the weights, until the update is done."""
-        if self._is_new_epoch:  # a callback may have given the model other parameters
-            self._is_new_epoch = False
-            self._find_parameters(run)
-        if self._series is None:
-            return
-        gradients = [parameter.grad for parameter in self._series.parameters]
-        if all(gradient is not None for gradient in gradients):  # else: a part of the model that this step did not use
-            self._looks.append((run.step + 1, _now()))
-            self._series.meter.look(gradients)  # type: ignore[arg-type]
-            self._moving = True
-
-    def _look_at_update(self) -> None:
-        if self._moving and self._series is not None:
-            self._series.meter.look_again()
-        self._moving = False
-
-    def _find_parameters(self, run: Run) -> None:
-        """Look at the parameters that have a gradient now."""
-        named = {n: p for n, p in run.model.named_parameters() if p.grad is not None and p.grad.layout is torch.strided}
-        if self._series is None or not self._series.is_of(named):
-            self.flush(run)
-            self._series = ParameterSeries(named, self._settings.series) if named else None
-
-    def _seen(self) -> Tensor:
-        """Return what the meter has seen. A step that was broken off is looked at as it is."""
-        self._look_at_update()
-        return torch.empty(0) if self._series is None else self._series.meter.take()
+    def _non_finite(self, run: Run, step: int, loss: float) -> NonFiniteError:
+        """Find out where it came from."""
+        self._diagnosis = found = diagnose(run, step, loss)
+        where = f" (batch {found['batch']} of epoch {found['epoch']}; all of it in {gradients.FOLDER}/{gradients.NON_FINITE})"
+        return NonFiniteError(f"train/loss became {loss} at step {step}; first affected: {found['first']}{where}")
 
 
 def _mean(terms: Sequence[Any]) -> Any:
@@ -196,20 +184,3 @@ def _mean(terms: Sequence[Any]) -> Any:
 
 def _now() -> int:
     return time.time_ns() // 1_000_000
-
-
-def _non_finite(model: nn.Module, step: int, value: float) -> NonFiniteError:
-    """Name the first parameter that is affected: its weights when any are, else its gradient, else the largest weights."""
-    affected = [
-        *(f"the weights of {name}" for name, p in model.named_parameters() if not p.isfinite().all()),
-        *(
-            f"the gradient of {name}"
-            for name, p in model.named_parameters()
-            if p.grad is not None and not p.grad.isfinite().all()
-        ),
-    ]
-    if not affected:
-        sizes = {name: float(p.detach().abs().max()) for name, p in model.named_parameters()}
-        largest = max(sizes, key=lambda name: sizes[name])
-        affected.append(f"none yet, but the weights of {largest} have grown to {sizes[largest]:.3g}")
-    return NonFiniteError(f"train/loss became {value} at step {step}; first affected: {affected[0]}")

@@ -8,10 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
+from weft.telemetry.histograms import apart
+from weft.telemetry.looks import Found, Subject, trimmed
 from weft.telemetry.statistics import meter
 from weft.telemetry.tracker import Row
 
 _Numbers = NDArray[np.floating]
+_Counts = NDArray[np.integer]
 
 
 class ParameterSeries:
@@ -27,6 +30,7 @@ class ParameterSeries:
         self.meter = meter(self.parameters)
         self._named = dict(named)
         labels = together(list(named), series)
+        self.subject = Subject(tuple(named), tuple(parameter.numel() for parameter in self.parameters), tuple(labels))
         names = sorted(set(labels), key=labels.index)
         groups = [names.index(label) for label in labels]
         self._order = np.argsort(groups, kind="stable")
@@ -51,6 +55,23 @@ class ParameterSeries:
         for (step, timestamp), row, shares in zip(looks, values, non_finite, strict=True):
             bad = {key: share for key, share in zip(self._non_finite, shares.tolist(), strict=True) if share}
             yield Row(step, timestamp, [*self._keys, *bad], [*row, *bad.values()])
+
+    def found(self, looks: Sequence[tuple[int, int]], seen: _Numbers, counted: Sequence[int], counts: _Counts) -> Found:
+        """Return what is kept of the looks: the statistics of every parameter, and the histograms of every series, which are of
+        the steps `counted`."""
+        if self._starts is not None:
+            counts = np.add.reduceat(counts[:, :, self._order], self._starts, axis=2)
+        histogram = apart(counts)
+        within, first = trimmed(histogram.counts)
+        return Found(
+            np.array([step for step, _ in looks], dtype=np.int64),
+            np.asarray(seen).reshape(len(looks), 5, -1),
+            np.array(counted, dtype=np.int64),
+            within,
+            first,
+            histogram.zeros,
+            histogram.nonfinite,
+        )
 
     def _lengths(self, norms: _Numbers) -> _Numbers:
         return norms if self._starts is None else np.sqrt(self._sums(np.square(norms)))

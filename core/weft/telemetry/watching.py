@@ -30,6 +30,7 @@ class Watch:
         self._series: ParameterSeries | None = None
         self._looks: list[tuple[int, int]] = []
         self._step = 0
+        self._last = -1
         self._moving = False
         self._flushed = time.monotonic()
         self._hooks = (register_optimizer_step_pre_hook(self._before), register_optimizer_step_post_hook(self._after))
@@ -52,7 +53,9 @@ class Watch:
                 self._series = ParameterSeries(named, self._most)
             if self._series is not None and named:
                 self._looks.append((self._step, time.time_ns() // 1_000_000))
-                self._series.meter.look([parameter.grad for parameter in self._series.parameters])  # type: ignore[misc]
+                gradients = [parameter.grad for parameter in self._series.parameters]
+                self._series.meter.look(gradients, follows=self._step == self._last + 1)  # type: ignore[arg-type]
+                self._last = self._step
                 self._moving = True
 
     def _after(self, optimizer: Optimizer, *_: Any) -> None:
