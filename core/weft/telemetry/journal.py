@@ -152,8 +152,8 @@ class Journal:
     def append(self, items: Iterable[Row | Event]) -> None:
         """Write rows and events in one transaction. It is acknowledged when this returns.
 
-        The time of a row is fixed now: of one key, none is before the last one, and a second value at the same step is later
-        than the first.
+        The time of a row is fixed now: of one key, none is before the last one, and a value whose step is no later one is later
+        than the last.
 
         Raises:
             sqlite3.Error: they could not be written, none of them.
@@ -245,7 +245,7 @@ class Journal:
         for key in row.keys:
             known = latest.get(key) or self._latest.get(key)
             if known is not None and known[0] >= at:
-                at = known[0] + (known[1] == step)
+                at = known[0] + (known[1] >= step)  # at one time steps only rise, and no two points are one
         latest.update(dict.fromkeys(row.keys, (at, step)))
         return at
 

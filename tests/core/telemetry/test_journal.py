@@ -120,6 +120,14 @@ def test_a_clock_that_jumps_leaves_the_times_of_a_key_in_order(tmp_path: Path) -
     assert [row.timestamp for row in read if row.keys != ["a"]] == [_NOW, _NOW - 3_600_000, later, _NOW + 5, 0]
 
 
+def test_a_step_that_comes_back_is_another_point(tmp_path: Path) -> None:
+    written = Journal(tmp_path / "1.journal", {})
+    for step in (0, 1, 0, 1, 1, 5):
+        written.append([Row(step, _NOW, ["a"], [0.0])])
+    written.close()
+    assert [row.timestamp - _NOW for row in kept(tmp_path / "1.journal")] == [0, 0, 1, 1, 2, 2]
+
+
 def test_a_hundred_thousand_keys_are_kept_apart(tmp_path: Path) -> None:
     written = Journal(tmp_path / "1.journal", {})
     for start in range(0, 100_000, 10_000):
