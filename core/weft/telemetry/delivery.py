@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 _METRICS = 1000  # in one request; so are the next four, by MLflow's validation
 _POINTS = 5_000  # in one transaction
 _PARAMS = 100
+_NAME_LENGTH = 250
 _PARAM_LENGTH = 6000
 _TAG_LENGTH = 8000
 _DIGEST_LENGTH = 36
@@ -385,7 +386,7 @@ def _known(store: Store, opening: Mapping[str, Any]) -> str | None:
 def _create(store: Store, opening: Mapping[str, Any]) -> str:
     """Make the run. Whether a request that got no answer did so is asked the next time round."""
     experiment = store.experiment(opening["experiment"], opening["artifact_root"])
-    tags = {"weft.key": opening["key"], "mlflow.runName": _text(opening["name"])}
+    tags = {"weft.key": opening["key"], "mlflow.runName": _shortened(_text(opening["name"]), _NAME_LENGTH) or opening["key"]}
     with _once():
         return str(store.ask(lambda: store.client.create_run(experiment, opening["time"], tags)).info.run_id)
 

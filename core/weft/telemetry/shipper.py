@@ -77,7 +77,7 @@ class Shipment:
             raise
         except Exception as error:  # one journal's trouble is not to end the shipping of all, again and again
             log.exception("%s", self.pointer.path)
-            self._park(f"{self.pointer.path}: {type(error).__name__}: {error}")
+            self._park(f"{self.pointer.path}: {type(error).__name__}: {in_one_line(error)}")
         return True
 
     def _move(self) -> bool:

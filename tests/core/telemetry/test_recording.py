@@ -20,7 +20,7 @@ from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
 
 from tests.core.telemetry.conftest import Client, Track, Trainer, await_end, begun, point, ship, shipper_of
 from weft.errors import TrackingError, UserError
-from weft.telemetry import shipping
+from weft.telemetry import delivery, shipping
 from weft.telemetry.delivery import Point
 from weft.telemetry.fast_store import FastStore
 from weft.telemetry.spool import Spool
@@ -524,3 +524,33 @@ def test_an_experiments_artifacts_stay_in_their_folder(
 def _reordered(row: tuple[int, float, int]) -> tuple[float, int, int]:
     step, value, at = row
     return value, step, at
+
+
+def test_a_journal_that_can_not_be_shipped_does_not_stop_the_others(
+    store: str, client: Client, track: Track, monkeypatch: pytest.MonkeyPatch, unshipped: None
+) -> None:
+    bad, good = (begun(track(store, wait=0), "apart", name=name) for name in ("bad", "good"))
+    for tracker in (bad, good):
+        tracker.log([point("x", 1.0, 0, _NOW)])
+        tracker.end(Status.FINISHED)
+    begin = delivery.begin
+
+    def refuse(store: Any, opening: Any, refuse: Any) -> Any:
+        if opening["name"] == "bad":
+            raise MlflowException("no such column", INVALID_PARAMETER_VALUE)
+        return begin(store, opening, refuse)
+
+    monkeypatch.setattr(delivery, "begin", refuse)
+    ship(store)
+    assert client(store).get_run(good.run_id).data.metrics == {"x": 1.0}
+    assert Spool(store).progress_of(bad._pointer).state == "parked"
+    with pytest.raises(TrackingError, match=r"1\.journal: MlflowException: no such column"):
+        _ = bad.run_id
+
+
+@pytest.mark.parametrize("name", ["", "x" * 10_000, "\0\n"])
+def test_a_run_may_have_any_name(name: str, shared_store: str, client: Client, track: Track) -> None:
+    tracker = begun(track(shared_store), "names", name=name)
+    tracker.end(Status.FINISHED)
+    shown = client(shared_store).get_run(tracker.run_id).info.run_name
+    assert 0 < len(shown) <= 250
