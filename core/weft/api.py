@@ -105,10 +105,12 @@ def start(
     return execute(prepared, folder, tracker, overrides, watching(prepared), resume)
 
 
-def tracker_of(settings: Settings, folder: Folder) -> Tracker:
-    """Return the tracker that a run in this folder reports to."""
+def tracker_of(settings: Settings, folder: Folder, wait: float | None = None) -> Tracker:
+    """Return the tracker that a run in this folder reports to. Its end waits for the store as long as the settings say, unless
+    `wait` does."""
     artifacts = Path(settings.runs).absolute() / "artifacts"
-    return JournalTracker(folder.path, settings.store, artifacts, settings.telemetry.strict, settings.telemetry.wait)
+    wait = settings.telemetry.wait if wait is None else wait
+    return JournalTracker(folder.path, settings.store, artifacts, settings.telemetry.strict, wait)
 
 
 def load(run: str | Path, uri: str | None = None, weights: str = "best") -> nn.Module:

@@ -31,7 +31,7 @@ def job(config: DictConfig) -> float:
     overrides = list(hydra.overrides.task)
     wanted = compose.read(config, overrides)
     folder = Folder(Path(hydra.runtime.output_dir))
-    tracker = api.tracker_of(wanted.settings, folder)
+    tracker = api.tracker_of(wanted.settings, folder, wait=0.0)  # the sweep waits, once, at its end
     title = f"#{hydra.job.num} {' '.join(shown for shown in overrides if not shown.startswith('sweep.name='))}"
     try:
         run = prepare(wanted, catalog())

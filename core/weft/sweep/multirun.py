@@ -22,6 +22,7 @@ from weft.settings import Settings
 from weft.sweep import leaderboard
 from weft.sweep.job import job
 from weft.telemetry.redaction import redact
+from weft.telemetry.spool import Spool
 
 
 def run(hydra: Hydra, overrides: Sequence[str], console: Console) -> int:
@@ -50,6 +51,8 @@ def run(hydra: Hydra, overrides: Sequence[str], console: Console) -> int:
     console.print(f"{len(jobs) or 'a number of'} jobs, in {folder}", highlight=False, soft_wrap=True)
     hydra.multirun(compose.CONFIG, job, [*given, "hydra.mode=MULTIRUN"])
     code = report(folder, console, len(jobs))
+    for uri, seconds in {wanted.settings.store: wanted.settings.telemetry.wait for wanted in jobs}.items():
+        Spool(uri).drain(seconds)
     console.print(f"all of it in MLflow: {_command()} ui{_options(jobs)}", highlight=False, soft_wrap=True)
     return code
 

@@ -103,6 +103,12 @@ class Spool:
                 return self.progress_of(pointer)
             time.sleep(_PAUSE)
 
+    def drain(self, seconds: float) -> None:
+        """Wait until all journals are done with, or who ships has something to say, at most so long."""
+        deadline = time.monotonic() + seconds
+        while self.pending() and time.monotonic() < deadline and not self.said():
+            time.sleep(_PAUSE)
+
     def open_progress(self) -> progress.ProgressFile:
         """Open the progress to write it: for the one who holds the lock."""
         self._made()

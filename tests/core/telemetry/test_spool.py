@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -42,3 +43,20 @@ def test_a_folder_may_have_any_name(spool: Spool, tmp_path: Path) -> None:
     path = tmp_path / os.fsdecode(b"caf\xe9 \xff\n") / "1.journal"
     spool.register(Pointer("a", 1, path))
     assert spool.pending() == [Pointer("a", 1, path)]
+
+
+def test_a_drain_ends_when_all_is_done_or_something_is_said_or_the_time_is_over(tmp_path: Path) -> None:
+    spool = Spool(f"sqlite:///{tmp_path}/mlflow.db")
+    spool.drain(60)
+    pointer = Pointer("k", 1, tmp_path / "1.journal")
+    spool.register(pointer)
+    begin = time.monotonic()
+    spool.drain(0.1)
+    assert 0.1 <= time.monotonic() - begin < 10
+    records = spool.open_progress()
+    records.say("away")
+    records.close()
+    spool.drain(60)
+    spool.forget(pointer)
+    spool.drain(60)
+    assert time.monotonic() - begin < 30
