@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 # The index that torch comes from, when not pip's own: see "Installing" in README.md.
 TORCH_INDEX ?=
 
-.PHONY: demo test check bench clean
+.PHONY: demo test check bench soak clean
 
 demo: $(READY)
 	$(BIN)/weft run -m model=mlp,cnn optimizer=muon,adamw "regularizer=none,[dropout,l2]" optimizer.lr=3e-3 epochs=15
@@ -23,6 +23,10 @@ check: $(READY)
 bench: $(READY)
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[bench]'
 	$(BIN)/python -m tests.benchmarks
+
+# Faults without end in all that reports runs: make soak, make soak FAULTS=300 SEED=1
+soak: $(READY)
+	$(BIN)/python -m tests.core.telemetry.faults $(or $(FAULTS),10000) $(SEED)
 
 clean:
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache

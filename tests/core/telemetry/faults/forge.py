@@ -23,8 +23,10 @@ import resource
 import signal
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -44,13 +46,14 @@ class Job:
         ends: whether it comes to its end; else it stands still after the last flush.
         strace: arguments of strace, which is attached before the trainer begins.
         dies: seconds after which it is killed; `after` it has acknowledged so many steps.
-        limits: of resources, by the names that they have in `resource`, without the RLIMIT_.
+        limits: of resources, by the names that they have in `resource`, without the RLIMIT_; from when it has begun, or before.
         pages: that the journal may have, by SQLite's max_page_count.
         checkpoint: pages of the write-ahead log after which SQLite brings them into the database.
         synchronize: seconds between two synchronizations of the disk.
         recovers: the flush before which the limits are lifted, and the file `frees` is removed.
         network: whether the journal is kept as on a network's file system.
         key: of the run; `first`: its first step; `rewinds`: whether it tells that steps come again.
+        ships: whether it ships to the store, and trains nothing.
     """
 
     folder: str
@@ -63,6 +66,7 @@ class Job:
     strace: list[str] = field(default_factory=list)
     dies: float | None = None
     limits: dict[str, int] = field(default_factory=dict)
+    limited_first: bool = False
     pages: int | None = None
     checkpoint: int = 4
     synchronize: float = 0.02
@@ -72,6 +76,7 @@ class Job:
     key: str = ""
     rewinds: bool = False
     first: int = 0
+    ships: bool = False
 
 
 def value(key: str, step: int) -> float:
@@ -86,6 +91,11 @@ def _tell(*words: Any) -> None:
 class _Told(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         _tell("warned", record.getMessage())
+
+
+def _limit(job: Job, before: dict[str, tuple[int, int]]) -> None:
+    for name, most in job.limits.items():
+        resource.setrlimit(getattr(resource, f"RLIMIT_{name}"), (most, before[name][1]))
 
 
 def _train(job: Job) -> None:
@@ -106,12 +116,13 @@ def _train(job: Job) -> None:
     if job.network:
         journal.file_system = lambda path: "nfs"
     journal.Journal._connected = eager  # type: ignore[method-assign]
+    before = {name: resource.getrlimit(getattr(resource, f"RLIMIT_{name}")) for name in job.limits}
+    if job.limited_first:
+        _limit(job, before)
     tracker = JournalTracker(Path(job.folder), job.uri, strict=job.strict, wait=0.0)
     opening = {"key": job.key} if job.key else {}
     tracker.start(Opening("x", "faults", {"lr": "0.1"}, **opening))
-    before = {name: resource.getrlimit(getattr(resource, f"RLIMIT_{name}")) for name in job.limits}
-    for name, most in job.limits.items():
-        resource.setrlimit(getattr(resource, f"RLIMIT_{name}"), (most, before[name][1]))
+    _limit(job, before)
     if job.rewinds:
         tracker.rewind(job.first)
     _tell("acknowledged", job.first)
@@ -146,6 +157,13 @@ def _train(job: Job) -> None:
         _tell("raised", f"{type(error).__name__}: {error}")
 
 
+def _ship(job: Job) -> None:
+    from weft.telemetry import shipper
+    from weft.telemetry.spool import Spool
+
+    shipper.serve(Spool(job.uri), threading.Event(), idle=0.5)
+
+
 def _start(job: Job) -> int:
     pid = os.fork()
     if pid == 0:
@@ -154,7 +172,7 @@ def _start(job: Job) -> int:
             if job.strace:
                 while "TracerPid:\t0\n" in Path("/proc/self/status").read_text():
                     time.sleep(0.001)
-            _train(job)
+            (_ship if job.ships else _train)(job)
             code = 0
         except BaseException as error:
             _tell("raised", f"{type(error).__name__}: {error}")
@@ -167,9 +185,15 @@ def main() -> None:
     """Run the jobs that come."""
     for line in sys.stdin:
         job = Job(**json.loads(line))
+        if job.ships:
+            import_module("weft.telemetry.shipper").prepare()  # once, for all of them
         pid = _start(job)
         _tell("pid", pid)
-        tracer = subprocess.Popen(["strace", "-f", "-qq", *job.strace, "-p", str(pid)]) if job.strace else None
+        tracer = (
+            subprocess.Popen(["strace", "-f", "-qq", *job.strace, "-p", str(pid)], stderr=subprocess.DEVNULL)
+            if job.strace
+            else None
+        )
         if job.dies is not None:
             time.sleep(job.dies)
             with contextlib.suppress(ProcessLookupError):

@@ -32,9 +32,13 @@ TRANSFERS = ("pread64", "pwrite64", "fdatasync", "fsync", "ftruncate")
 def strace(folder: Path, call: str, what: str, when: str, attempt: int = 1) -> list[str]:
     """Return arguments that do something at the so-and-so-manyth of these calls on the files of a journal (strace counts each
     call for itself). What was done to the files is told beside the folder."""
-    paths = [f"{folder}/{attempt}.journal{end}" for end in ("", "-wal", "-shm", "-journal")]
-    named = [argument for path in paths for argument in ("-P", path)]
-    return ["-o", f"{folder}.strace", *named, "-e", f"trace={call}", "-e", f"inject={call}:{what}:when={when}"]
+    return strace_database(folder / f"{attempt}.journal", Path(f"{folder}.strace"), call, what, when)
+
+
+def strace_database(database: Path, log: Path, call: str, what: str, when: str) -> list[str]:
+    """Return the same for an SQLite database."""
+    named = [argument for end in ("", "-wal", "-shm", "-journal") for argument in ("-P", f"{database}{end}")]
+    return ["-o", str(log), *named, "-e", f"trace={call}", "-e", f"inject={call}:{what}:when={when}"]
 
 
 @lru_cache
@@ -150,10 +154,11 @@ class Forges:
         return forge
 
 
-def is_struck(done: Round) -> bool:
+def is_struck(done: Round, killed: bool = True) -> bool:
     """Whether strace did what it was told to."""
-    told = Path(f"{done.job.folder}.strace").read_text()
-    return "(INJECTED)" in told or "killed by SIGKILL" in told
+    log = Path(f"{done.job.folder}.strace")
+    told = log.read_text(errors="replace") if log.exists() else ""
+    return "(INJECTED)" in told or (killed and "killed by SIGKILL" in told)
 
 
 def pid_exists(pid: int) -> bool:
