@@ -71,7 +71,6 @@ class JournalTracker:
         self._repeats: dict[tuple[str, int], list[bytes]] = {}
         self._last_repeat = -1
         self._diverged = False
-        self._copies = 0
         self._journal: Journal | None = None
         self._lost = "the run was not started"
         self._ended = threading.Event()
