@@ -239,9 +239,20 @@ class Shipper:
             shipment = self._shipment(pointer)
             moved |= shipment.progress.state == DONE or shipment.move()
             if shipment.progress.state != SHIPPING:
+                self._repeat_later_attempts(pointer)
                 self._spool.forget(pointer)
                 del self._shipments[pointer]
         return moved if waiting else None
+
+    def _repeat_later_attempts(self, pointer: Pointer) -> None:
+        """Ship those again that were shipped before this one, which had to wait for its turn: the last has the last word."""
+        for number, path in journal.attempts(pointer.path.parent).items():
+            later = Pointer(pointer.key, number, path)
+            known = self._spool.progress_of(later)
+            if number > pointer.attempt and known.cursor:
+                self._records.save(later.key, number, Progress(run_id=known.run_id))
+                self._shipments.pop(later, None)
+                self._spool.register(later)
 
     def say(self, text: str) -> None:
         """Tell what is wrong with the store, or with nothing that nothing is."""

@@ -554,3 +554,27 @@ def test_a_run_may_have_any_name(name: str, shared_store: str, client: Client, t
     tracker.end(Status.FINISHED)
     shown = client(shared_store).get_run(tracker.run_id).info.run_name
     assert 0 < len(shown) <= 250
+
+
+def test_the_last_attempt_has_the_last_word_also_when_an_earlier_one_is_shipped_late(
+    store: str, client: Client, track: Track, tmp_path: Path, unshipped: None
+) -> None:
+    attempts = []
+    for step, status in enumerate((Status.KILLED, Status.FINISHED)):
+        tracker = begun(track(store, wait=0, folder=tmp_path / "run"), "late", key="k")
+        tracker.log([point("x", float(step), step, _NOW)])
+        tracker.end(status)
+        attempts.append(tracker._pointer)
+    spool = Spool(store)
+    spool.forget(attempts[0])
+    ship(store)
+    reader = client(store)
+    run_id = spool.progress_of(attempts[1]).run_id
+    assert run_id is not None
+    assert reader.get_run(run_id).info.status == "FINISHED"
+    spool.register(attempts[0])
+    ship(store)
+    assert spool.pending() == []
+    run = reader.get_run(run_id)
+    assert (run.info.status, run.info.lifecycle_stage) == ("FINISHED", "active")
+    assert [m.step for m in reader.get_metric_history(run_id, "x")] == [0, 1]
