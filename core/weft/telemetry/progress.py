@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from weft.errors import TrackingError
+
 _TABLES = """
 CREATE TABLE IF NOT EXISTS journals (
     key TEXT, attempt INTEGER, run_id TEXT, cursor INTEGER, state TEXT, said TEXT, PRIMARY KEY (key, attempt)
@@ -55,6 +57,7 @@ class ProgressFile:
     """The writing side, for the one process that ships to the store."""
 
     def __init__(self, file: Path):
+        self._file = file
         try:
             self._connection = self._opened(file)
         except sqlite3.DatabaseError:  # damaged: it was worth a resend, no more
@@ -63,25 +66,40 @@ class ProgressFile:
             self._connection = self._opened(file)
 
     def save(self, key: str, attempt: int, progress: Progress) -> None:
-        """Keep how far a journal has come."""
-        self._connection.execute(
+        """Keep how far a journal has come.
+
+        Raises:
+            TrackingError: it can't be kept now.
+        """
+        self._write(
             "INSERT OR REPLACE INTO journals VALUES (?, ?, ?, ?, ?, ?)",
             (key, attempt, progress.run_id, progress.cursor, progress.state, progress.said),
         )
 
     def refuse(self, key: str, attempt: int, seq: int, item: str, error: str) -> None:
-        """Keep what the store refused for good."""
-        self._connection.execute(
+        """Keep what the store refused for good.
+
+        Raises:
+            TrackingError: it can't be kept now.
+        """
+        self._write(
             "INSERT OR REPLACE INTO dead_letters VALUES (?, ?, ?, ?, ?)", (key, attempt, seq, item[:1000], error[:1000])
         )
 
     def say(self, text: str) -> None:
-        """Tell what is wrong with the store at present; empty when nothing is."""
-        self._connection.execute("INSERT OR REPLACE INTO store VALUES (1, ?)", (text,))
+        """Tell what is wrong with the store at present, as far as that can be; empty when nothing is."""
+        with contextlib.suppress(TrackingError):
+            self._write("INSERT OR REPLACE INTO store VALUES (1, ?)", (text,))
 
     def close(self) -> None:
         """Close the file."""
         self._connection.close()
+
+    def _write(self, statement: str, values: tuple[object, ...]) -> None:
+        try:
+            self._connection.execute(statement, values)
+        except sqlite3.Error as error:
+            raise TrackingError(f"{self._file}: {error}") from None
 
     def _opened(self, file: Path) -> sqlite3.Connection:
         file.touch(mode=0o600)

@@ -20,9 +20,10 @@ from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
 
 from tests.core.telemetry.conftest import Client, Track, Trainer, await_end, begun, point, ship, shipper_of
 from weft.errors import TrackingError, UserError
-from weft.telemetry import delivery, shipping
+from weft.telemetry import delivery, shipper, shipping
 from weft.telemetry.delivery import Point
 from weft.telemetry.fast_store import FastStore
+from weft.telemetry.progress import ProgressFile
 from weft.telemetry.spool import Spool
 from weft.telemetry.tracker import DatasetInput, Opening, Row, Status
 
@@ -578,3 +579,24 @@ def test_the_last_attempt_has_the_last_word_also_when_an_earlier_one_is_shipped_
     run = reader.get_run(run_id)
     assert (run.info.status, run.info.lifecycle_stage) == ("FINISHED", "active")
     assert [m.step for m in reader.get_metric_history(run_id, "x")] == [0, 1]
+
+
+def test_a_disk_that_does_not_take_how_far_it_has_come_is_waited_for(
+    store: str, client: Client, track: Track, monkeypatch: pytest.MonkeyPatch, unshipped: None
+) -> None:
+    tracker = begun(track(store, wait=0), "spool")
+    tracker.log([point("x", 1.0, 0, _NOW)])
+    tracker.end(Status.FINISHED)
+    write, failures = ProgressFile._write, [0]
+
+    def fails(self: ProgressFile, statement: str, values: Any) -> None:
+        failures[0] += 1
+        self._connection.execute(f"PRAGMA query_only = {failures[0] in (2, 3, 4)}")
+        write(self, statement, values)
+
+    monkeypatch.setattr(ProgressFile, "_write", fails)
+    monkeypatch.setattr(shipper, "pause", lambda failures, forbidden: 0.0)
+    ship(store)
+    assert failures[0] > 5
+    assert Spool(store).progress_of(tracker._pointer).state == "done"
+    assert client(store).get_run(tracker.run_id).info.status == "FINISHED"
