@@ -60,6 +60,7 @@ _ELSEWHERE = {
 }
 """Errors of SQLite's that say nothing of what the file holds."""
 _AT_ONCE = 10_000
+_PATIENCE = 20.0
 _INTEGERS = range(-(2**63), 2**63)
 
 _Values = tuple[int, str, int | None, int | None, int | None, bytes | str, int]
@@ -291,7 +292,8 @@ def _unsealed(values: Sequence[Any], seq: int) -> Entry:
     """
     entry = Entry(*values[:6])
     with contextlib.suppress(struct.error):
-        if entry.seq == seq and _checksum(*entry) == values[6]:
+        is_row = isinstance(entry.content, bytes)
+        if entry.seq == seq and _checksum(*entry) == values[6] and is_row == (entry.kind == "row"):
             return entry
     raise sqlite3.DatabaseError(f"entry {seq} is not what was written")
 
@@ -445,7 +447,7 @@ def _reading(path: Path) -> contextlib.closing[sqlite3.Connection]:
 
 
 def _opened(path: Path, mode: str) -> sqlite3.Connection:
-    return sqlite3.connect(f"{path.absolute().as_uri()}?mode={mode}", uri=True, isolation_level=None, timeout=20)
+    return sqlite3.connect(f"{path.absolute().as_uri()}?mode={mode}", uri=True, isolation_level=None, timeout=_PATIENCE)
 
 
 def _code(error: sqlite3.DatabaseError) -> int:

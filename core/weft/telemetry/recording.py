@@ -16,7 +16,7 @@ import struct
 import threading
 import time
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -162,10 +162,16 @@ class JournalTracker:
         value that comes out differently is recorded beside the first, and a tag tells of it."""
         for number, path in journal.attempts(self._folder).items():
             if number < self._pointer.attempt:
-                for row in journal.rows(path, step):
-                    self._last_repeat = max(self._last_repeat, row.step)
-                    for key, value in zip(row.keys, row.values, strict=True):
-                        self._repeats.setdefault((key, row.step), []).append(_bits(value))
+                try:
+                    self._expect(journal.rows(path, step))
+                except sqlite3.Error as error:
+                    log.warning("%s: %s; what it holds may be recorded twice", path, error)
+
+    def _expect(self, rows: Iterable[Row]) -> None:
+        for row in rows:
+            self._last_repeat = max(self._last_repeat, row.step)
+            for key, value in zip(row.keys, row.values, strict=True):
+                self._repeats.setdefault((key, row.step), []).append(_bits(value))
 
     def end(self, status: Status) -> None:
         """Close the run. Waits a little for the store, and says what is still on its way then.
@@ -175,6 +181,8 @@ class JournalTracker:
         """
         kept = self._begun()
         with self._guard:
+            if self._lost:
+                raise TrackingError(self._lost)
             try:
                 self._take_at_once([Event("end", {"status": str(status)}, time.time_ns() // 1_000_000)])
                 if self._waiting:  # there is no later, and the disk may have failed for a moment only

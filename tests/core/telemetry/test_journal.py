@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from weft.errors import JournalError, UserError
 from weft.telemetry import journal
 from weft.telemetry.journal import Damage, Event, Journal
+from weft.telemetry.lease import Lease
 from weft.telemetry.tracker import Row
 
 _NOW = 1_700_000_000_000
@@ -366,3 +367,111 @@ def test_content_is_json_that_any_language_reads(tmp_path: Path) -> None:
     written.close()
     assert kept(tmp_path / "1.journal")[0].keys == ["\ud800", "a\0b", ""]
     assert json.loads(journal.read(tmp_path / "1.journal", 2, 1)[0][0].content) == {"größe": "\ud800\0☃"}
+
+
+def test_one_that_can_not_be_made_is_closed(tmp_path: Path) -> None:
+    before = len(os.listdir("/proc/self/fd"))
+    with pytest.raises(TypeError):
+        Journal(tmp_path / "1.journal", {"key": object()})
+    assert len(os.listdir("/proc/self/fd")) == before
+    assert journal.header(tmp_path / "1.journal") is None
+
+
+def test_its_beginning_is_there_whole_or_not_at_all(tmp_path: Path) -> None:
+    Journal(tmp_path / "1.journal", {"key": "k"}, [Event("open", {"name": "n"})]).close()
+    assert [entry.kind for entry in journal.read(tmp_path / "1.journal", 1, 9)[0]] == ["journal", "open"]
+
+
+def test_a_writer_that_died_in_a_transaction_is_taken_back_before_it_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a write-ahead log the pages in the file are those of the transaction, until somebody takes them back."""
+    monkeypatch.setattr(journal, "file_system", lambda path: "nfs")
+    path, left = tmp_path / "1.journal", tmp_path / "left" / "1.journal"
+    left.parent.mkdir()
+    written = Journal(path, {"key": "k"})
+    written.append([Row(0, _NOW, ["a"], [1.0])])
+    written._connection.execute("PRAGMA cache_size = 1")
+    with pytest.raises(UserError), written._transaction() as batch:  # noqa: PT012
+        written._add([Row(step, _NOW, [f"key{step}"], [1.0]) for step in range(5000)], batch)
+        for name in ("1.journal", "1.journal-journal"):
+            shutil.copy(tmp_path / name, left.parent / name)
+        raise UserError
+    written.close()
+    assert (left.parent / "1.journal-journal").stat().st_size > 0
+    assert [row.step for row in kept(left)] == [0]
+    assert journal.header(left) == journal.header(path)
+
+
+@pytest.mark.parametrize("reader", [lambda path: journal.read(path, 1, 9), journal.series, journal.header])
+def test_a_locked_journal_is_not_taken_for_a_damaged_one(reader: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(journal, "file_system", lambda path: "nfs")
+    monkeypatch.setattr(journal, "_PATIENCE", 0.0)
+    path = tmp_path / "1.journal"
+    written = Journal(path, {"key": "k"})
+    written.append([Row(0, _NOW, ["a"], [1.0])])
+    written.close()
+    locking = sqlite3.connect(path, isolation_level=None)
+    locking.execute("BEGIN EXCLUSIVE")
+    with pytest.raises((sqlite3.OperationalError, JournalError), match="database is locked"):
+        reader(path)
+    locking.close()
+    assert reader(path)
+
+
+class TestWhatSQLiteDoesNotNotice:
+    @pytest.fixture
+    def path(self, tmp_path: Path) -> Path:
+        written = Journal(tmp_path / "1.journal", {"key": "k"}, [Event("open", {"name": "n"})])
+        written.append([Row(step, _NOW, ["a"] if step % 2 else ["b"], [float(step)]) for step in range(8)])
+        written.close()
+        return tmp_path / "1.journal"
+
+    def changed(self, path: Path, statement: str) -> None:
+        with sqlite3.connect(path) as connection:
+            connection.execute(statement)
+        connection.close()
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            *("content = zeroblob(8)", "content = zeroblob(7)", "content = 'text'", "content = NULL"),
+            *("step = step + 1", "step = NULL", "at = at - 1", "at = 0.5", "series = 3 - series", "series = 'x'"),
+            *("checksum = 5", "checksum = NULL", "kind = 'rot'", "kind = CAST(x'ff' AS TEXT)"),
+        ],
+    )
+    def test_a_row_that_is_not_what_was_written_is_damage(self, change: str, path: Path) -> None:
+        self.changed(path, f"UPDATE entries SET {change} WHERE seq = 5")
+        entries, damage = journal.read(path, 1, 99)
+        assert [entry.seq for entry in entries] == [1, 2, 3, 4]
+        assert damage is not None
+        assert (damage.first, damage.next) == (5, 6)
+        assert [row.step for row in journal.rows(path, 0)] == [0, 1, 3, 4, 5, 6, 7]
+
+    def test_so_is_one_that_is_not_there(self, path: Path) -> None:
+        self.changed(path, "DELETE FROM entries WHERE seq IN (5, 6)")
+        _, damage = journal.read(path, 1, 99)
+        assert damage == Damage(5, 7, "entry 5 is not what was written")
+
+    def test_and_an_event_with_other_words(self, path: Path) -> None:
+        self.changed(path, "UPDATE entries SET content = replace(content, 'n', 'm') WHERE seq = 2")
+        assert journal.read(path, 2, 1)[1] == Damage(2, 3, "entry 2 is not what was written")
+
+    def test_a_series_with_other_keys_has_none(self, path: Path) -> None:
+        self.changed(path, "UPDATE series SET keys = replace(keys, 'a', 'c')")
+        assert [*journal.series(path).values()] == [["b"]]
+        assert [row.keys for row in journal.rows(path, 0)] == [["b"]] * 4
+
+    def test_a_header_with_other_words_is_damage(self, path: Path) -> None:
+        self.changed(path, "UPDATE entries SET content = replace(content, 'k', 'm') WHERE seq = 1")
+        with pytest.raises(JournalError, match="its beginning is damaged"):
+            journal.header(path)
+
+    def test_an_empty_file_of_which_something_was_acknowledged_has_lost_it(self, path: Path) -> None:
+        held = Lease(journal.lock_of(path))
+        path.write_bytes(b"")
+        assert journal.header(path) is None
+        held.note(10)
+        held.release()
+        with pytest.raises(JournalError, match="its beginning is lost"):
+            journal.header(path)

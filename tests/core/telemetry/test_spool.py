@@ -60,3 +60,10 @@ def test_a_drain_ends_when_all_is_done_or_something_is_said_or_the_time_is_over(
     spool.forget(pointer)
     spool.drain(60)
     assert time.monotonic() - begin < 30
+
+
+def test_that_of_a_server_is_the_user_s(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("platformdirs.user_state_path", lambda name: tmp_path / name)
+    one, other = Spool("http://localhost:1"), Spool("http://localhost:2")
+    assert one.folder.parent == tmp_path / "weft" / "spools"
+    assert one.folder != other.folder
