@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 Fault = Callable[["FaultyServer", dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
@@ -99,7 +100,13 @@ def poisoned(word: str) -> Fault:
 
 @contextmanager
 def served(store: Path, port: int = 0) -> Iterator[FaultyServer]:
-    """Serve a store. MLflow keeps the first that it was told of for the rest of the process."""
+    """Serve a store. MLflow keeps the first that it was told of for the rest of the process, and says so in the environment:
+    what it leaves there is taken back in the end."""
+    with mock.patch.dict(os.environ):
+        yield from _served(store, port)
+
+
+def _served(store: Path, port: int) -> Iterator[FaultyServer]:
     uri = f"sqlite:///{store}"
     os.environ["_MLFLOW_SERVER_FILE_STORE"] = uri
     os.environ["_MLFLOW_SERVER_ARTIFACT_ROOT"] = str(store.parent / "artifacts")
@@ -123,5 +130,3 @@ def served(store: Path, port: int = 0) -> Iterator[FaultyServer]:
         server.shutdown()
         thread.join()
         server.server_close()
-        for name in ("_MLFLOW_SERVER_FILE_STORE", "_MLFLOW_SERVER_ARTIFACT_ROOT"):
-            os.environ.pop(name, None)
