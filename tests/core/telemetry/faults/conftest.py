@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.core.telemetry.faults.injection import Forges, lacks_mounts, lacks_strace
+from tests.core.telemetry.faults.injection import Forges, is_struck, lacks_mounts, lacks_strace
 from tests.core.telemetry.faults.oracle import Round, Verdict, judge
 
 INJECTED: Counter[str] = Counter()
@@ -51,7 +51,7 @@ def settle(uri: str) -> Settle:
 
     def count(what: str, rounds: Sequence[Round], damaged: bool = False) -> Verdict:
         verdict = judge(rounds, uri, damaged)
-        INJECTED[what] += len(rounds)
+        INJECTED[what] += sum(not done.job.strace or is_struck(done) or done.code == -9 for done in rounds)
         POINTS.acknowledged += verdict.acknowledged
         POINTS.lost += verdict.lost
         POINTS.doubled += verdict.doubled
