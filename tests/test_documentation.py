@@ -129,11 +129,13 @@ def test_the_readme_s_model_is_evaluated_and_served(tmp_path: Path) -> None:
     port = _free_port()
     serve = [sys.executable, "-W", "ignore", "-m", *typed[4].replace("5001", str(port)).split()]
     output = tmp_path / "output"
+    # MLflow looks for uvicorn on the path, as it is where the environment is activated.
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     with output.open("wb") as file:
         server = subprocess.Popen(
             serve,
             cwd=tmp_path,
-            env={**os.environ, variable: value},
+            env={**os.environ, variable: value, "PATH": path},
             stdout=file,
             stderr=subprocess.STDOUT,
             start_new_session=True,

@@ -438,6 +438,8 @@ def started() -> Iterator[list[subprocess.Popen[bytes]]]:
     processes: list[subprocess.Popen[bytes]] = []
     yield processes
     for process in processes:
+        if process.poll() is not None:
+            continue
         os.killpg(process.pid, signal.SIGTERM)
         try:
             process.wait(10)
@@ -480,12 +482,14 @@ def test_mlflow_serves_it(trained: weft.Result, uri: str, tmp_path: Path, starte
     """The README's command, from a folder that knows nothing of the run."""
     port = free_port()
     output = tmp_path / "output"
+    # MLflow looks for uvicorn on the path, as it is where the environment is activated.
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     command = [sys.executable, "-W", "ignore", "-m", "mlflow", "models", "serve", "--env-manager", "local"]
     with output.open("wb") as file:
         process = subprocess.Popen(
             [*command, "--model-uri", f"runs:/{trained.run_id}/model", "--port", str(port)],
             cwd=tmp_path,
-            env={**os.environ, **SETTINGS, "MLFLOW_TRACKING_URI": uri},
+            env={**os.environ, **SETTINGS, "MLFLOW_TRACKING_URI": uri, "PATH": path},
             stdout=file,
             stderr=subprocess.STDOUT,
             start_new_session=True,
