@@ -337,7 +337,7 @@ def sync(folders: tuple[Path, ...], uri: str | None, prune: bool) -> int:
 
     FOLDERS are runs or hold runs; by default `runs`. With --uri it is shipped to that store, also if it is in another already.
     """
-    from weft.telemetry import syncing, verification
+    from weft.telemetry import syncing
 
     console = _console()
     found = _with_journals(folders, uri)
@@ -349,7 +349,7 @@ def sync(folders: tuple[Path, ...], uri: str | None, prune: bool) -> int:
     for problem in result.problems:
         console.print(problem, highlight=False, markup=False, soft_wrap=True)
     if prune:
-        removed = sum(syncing.prune(folder, uri or verification.home_of(folder)) for folder in found)
+        removed = sum(syncing.prune(folder, uri) for folder in found)
         console.print(f"journals of {removed} runs removed, {len(found) - removed} kept", highlight=False)
     return 1 if result.problems else 0
 
@@ -365,17 +365,13 @@ def verify(folders: tuple[Path, ...], uri: str | None) -> int:
     from rich.markup import escape
     from rich.table import Table
 
-    from weft.errors import JournalError
     from weft.telemetry import verification
 
     table = Table("run", "points", "missing", "doubled", "refused", "", box=None)
     wrong = 0
     found = _with_journals(folders, uri)
     for folder in found:
-        try:
-            finding = verification.verify(folder, uri or verification.home_of(folder))
-        except JournalError as error:
-            finding = verification.Finding(folder, problems=[str(error)])
+        finding = verification.verify(folder, uri)
         wrong += not finding.is_right
         counts = (finding.points, finding.missing, finding.doubled, len(finding.refused))
         notes = ["under way"] * finding.under_way + finding.problems + [f"refused {item}" for item in finding.refused]

@@ -48,7 +48,7 @@ def sync(folders: Sequence[Path], uri: str | None, told: Callable[[int, int], ob
             except JournalError as error:
                 result.problems.append(str(error))
                 continue
-            if header is not None:
+            if header is not None and place is not None:
                 by_store.setdefault(place, []).append(Pointer(header["key"], number, path))
     for place, pointers in by_store.items():
         _ = Store(place).client  # raises where it can't be reached, before anything is noted
@@ -80,10 +80,11 @@ def _ship(spool: Spool, pointers: Iterable[Pointer], result: Synced, told: Calla
         result.problems += [f"{pointer.path}: {progress.said}"] if progress.said else []
 
 
-def prune(folder: Path, uri: str) -> bool:
-    """Remove the journals of a run of which all is in the store; return whether it is.
+def prune(folder: Path, uri: str | None) -> bool:
+    """Remove the journals of a run of which all is in the store, by default its own; return whether it is.
 
     Raises:
+        ConfigError: its own store is known without its password only.
         TrackingError: the store can't be reached.
     """
     if not verification.verify(folder, uri).is_right:

@@ -55,14 +55,23 @@ class _Expected:
     names: Names = field(default_factory=Names)
 
 
-def verify(folder: Path, uri: str) -> Finding:
-    """Hold the journals of a run's folder against a store.
+def verify(folder: Path, uri: str | None) -> Finding:
+    """Hold the journals of a run's folder against a store, by default the one that they were written for.
 
     Raises:
+        ConfigError: its password was not written.
         TrackingError: the store can't be reached.
     """
     finding = Finding(folder)
-    spool, store = Spool(uri), Store(uri)
+    try:
+        place = uri or home_of(folder)
+    except JournalError as error:
+        finding.problems.append(str(error))
+        return finding
+    if place is None:
+        finding.under_way = any(lease.held(journal.lock_of(path)) for path in journal.attempts(folder).values())
+        return finding
+    spool, store = Spool(place), Store(place)
     expected, last = _Expected(), None
     for number, path in journal.attempts(folder).items():
         try:
@@ -89,6 +98,7 @@ def _read(path: Path, number: int, expected: _Expected, finding: Finding) -> Poi
     """Take in one journal; return whose it is, None where it was begun and not a word was written."""
     header = journal.header(path)
     if header is None:
+        finding.under_way = lease.held(journal.lock_of(path))
         return None
     acknowledged = lease.count(journal.lock_of(path))
     whole = 0
@@ -193,11 +203,11 @@ def folders(root: Path) -> list[Path]:
     return sorted({path.parent for path in root.rglob(f"*{journal.SUFFIX}")})
 
 
-def home_of(folder: Path) -> str:
-    """Return the store that the journals of a run were written for.
+def home_of(folder: Path) -> str | None:
+    """Return the store that the journals of a run were written for; None where they were begun and not a word was written.
 
     Raises:
-        JournalError: they can't be read, or not a word was written.
+        JournalError: they can't be read.
         ConfigError: its password was not.
     """
     for path in journal.attempts(folder).values():
@@ -206,4 +216,4 @@ def home_of(folder: Path) -> str:
             if REDACTED in header["store"]:
                 raise ConfigError(f"--uri: {path} was written for {header['store']}: give the address with its password")
             return str(header["store"])
-    raise JournalError(f"{folder}: its journal was begun, and not a word was written")
+    return None

@@ -234,10 +234,31 @@ class TestMistakes:
         folder = tmp_path / "begun"
         folder.mkdir()
         (folder / "1.journal").touch()
-        result = syncing.sync([folder], None)
-        assert result.problems == [f"{folder}: its journal was begun, and not a word was written"]
-        assert syncing.sync([folder], store).problems == []
-        assert verification.verify(folder, store).points == 0
+        for uri in (None, store):
+            assert syncing.sync([folder], uri).problems == []
+            finding = verification.verify(folder, uri)
+            assert (finding.points, finding.is_right) == (0, True)
+
+    @pytest.mark.parametrize("own", [True, False])
+    def test_a_run_that_has_just_begun_is_not_pruned(
+        self, own: bool, tmp_path: Path, store: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        folder = tmp_path / "begun"
+        folder.mkdir()
+        (folder / "1.journal").touch()
+        monkeypatch.setattr(lease, "held", lambda path: path == folder / "1.lock")
+        assert not syncing.prune(folder, None if own else store)
+        assert (folder / "1.journal").exists()
+
+    def test_a_journal_that_is_none_keeps_no_other_from_being_pruned(
+        self, offline: JournalTracker, shipped_at_once: None, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        bad = offline._folder.parent / "a"
+        bad.mkdir()
+        (bad / "1.journal").write_bytes(b"no journal at all" * 10)
+        assert typed("sync", "--prune", str(offline._folder.parent)) == 1
+        assert "journals of 1 runs removed, 1 kept" in capsys.readouterr().out
+        assert (bad / "1.journal").exists()
 
 
 def test_values_as_the_tables_hold_them() -> None:
