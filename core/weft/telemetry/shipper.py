@@ -22,7 +22,8 @@ from pathlib import Path
 
 from weft.errors import JournalError, TrackingError
 from weft.telemetry import delivery, journal, lease
-from weft.telemetry.delivery import Delivery, Forbidden, Gone, Point, Store
+from weft.telemetry.client import Forbidden, Gone, Point, Store
+from weft.telemetry.delivery import Delivery
 from weft.telemetry.names import Names
 from weft.telemetry.progress import DONE, PARKED, SHIPPING, Progress, ProgressFile
 from weft.telemetry.spool import Pointer, Spool

@@ -39,6 +39,9 @@ _SQLITE = b"SQLite format 3\0"
 DIALECTS = ("sqlite", "postgresql")
 """Databases that weft has a store of its own for: where an INSERT can say what to do with a row that is there already."""
 
+LARGEST = 1.7976931348623157e308
+"""What MLflow's tables hold in the place of infinity."""
+
 _OURS = re.compile(rf"weft\+(?=(?:{'|'.join(DIALECTS)})(?:\+\w+)?:)")
 
 

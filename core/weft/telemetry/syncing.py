@@ -10,7 +10,7 @@ from pathlib import Path
 
 from weft.errors import JournalError, TrackingError
 from weft.telemetry import journal, lease, shipping, verification
-from weft.telemetry.delivery import Store
+from weft.telemetry.client import Store
 from weft.telemetry.progress import DONE
 from weft.telemetry.spool import Pointer, Spool
 

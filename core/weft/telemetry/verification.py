@@ -12,15 +12,16 @@ from typing import Any
 
 from weft.errors import ConfigError, JournalError
 from weft.telemetry import journal, lease
-from weft.telemetry.delivery import Store, cut_params
+from weft.telemetry.client import Store
+from weft.telemetry.delivery import cut_params
 from weft.telemetry.names import Names
 from weft.telemetry.progress import DONE
 from weft.telemetry.redaction import REDACTED
 from weft.telemetry.spool import Pointer, Spool
+from weft.telemetry.store import LARGEST
 from weft.telemetry.tracker import Status
 
 _AT_ONCE = 10_000
-_LARGEST = 1.7976931348623157e308  # what MLflow's tables hold in the place of infinity
 
 
 @dataclass
@@ -195,7 +196,7 @@ def _as_stored(value: float) -> float:
     """Return a value as MLflow's tables hold it; for NaN, which equals nothing, a number that isn't any of theirs."""
     if math.isnan(value):
         return math.inf
-    return math.copysign(_LARGEST, value) if math.isinf(value) else value + 0.0
+    return math.copysign(LARGEST, value) if math.isinf(value) else value + 0.0
 
 
 def folders(root: Path) -> list[Path]:

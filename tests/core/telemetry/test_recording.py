@@ -21,7 +21,7 @@ from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
 from tests.core.telemetry.conftest import Client, Track, Trainer, await_end, begun, point, ship, shipper_of
 from weft.errors import TrackingError, UserError
 from weft.telemetry import delivery, shipper, shipping
-from weft.telemetry.delivery import Point
+from weft.telemetry.client import Point
 from weft.telemetry.fast_store import FastStore
 from weft.telemetry.progress import ProgressFile
 from weft.telemetry.spool import Spool

@@ -24,6 +24,7 @@ from tests.core.telemetry.conftest import Client, Track, Trainer, begun, point, 
 from tests.core.telemetry.faulty_server import FaultyServer, breaking, losing, poisoned, refusing, slow
 from weft.errors import TrackingError
 from weft.telemetry import delivery, journal, lease, progress, shipper, verification
+from weft.telemetry.client import Store
 from weft.telemetry.recording import JournalTracker
 from weft.telemetry.spool import Pointer, Spool
 from weft.telemetry.tracker import DatasetInput, Row, Status
@@ -146,7 +147,7 @@ def test_row_11_a_run_whose_making_is_never_confirmed_is_made_once(
 def test_a_run_that_was_made_late_gives_way_to_the_first(server: FaultyServer, track: Track, client: Client) -> None:
     tracker = reported(track, server.url)
     reader = client(server.url)
-    store = delivery.Store(server.url)
+    store = Store(server.url)
     for _ in range(2):
         experiment = store.experiment("faults", None)
         reader.create_run(experiment, tags={"weft.key": tracker._pointer.key})
@@ -528,7 +529,7 @@ import os, signal, sys, threading, warnings
 warnings.simplefilter("ignore")
 from pathlib import Path
 from weft.telemetry import shipper
-from weft.telemetry.delivery import Store
+from weft.telemetry.client import Store
 from weft.telemetry.progress import ProgressFile
 from weft.telemetry.spool import Spool
 from weft.telemetry.store import prepare
@@ -661,7 +662,7 @@ class TestDamaged:
         monkeypatch.setattr(journal, "header", lambda path: {})
         monkeypatch.setattr(journal, "read", lambda *_: ([], journal.Damage(1, None, "malformed")))
         spool = Spool(store)
-        shipper_ = shipper.Shipper(spool, delivery.Store(store))
+        shipper_ = shipper.Shipper(spool, Store(store))
         assert shipper_.turn() is False
         assert spool.progress_of(tracker._pointer).said == ""
         shipper_.close()

@@ -22,7 +22,7 @@ from tests.core.telemetry.conftest import ship
 from tests.core.telemetry.faults.forge import KEYS, Job, value
 from weft.errors import JournalError
 from weft.telemetry import journal, shipping, syncing, verification
-from weft.telemetry.delivery import Store
+from weft.telemetry.client import Store
 from weft.telemetry.store import database_file
 from weft.telemetry.verification import Finding
 
