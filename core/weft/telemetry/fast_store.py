@@ -2,8 +2,8 @@
 
 The tables are MLflow's and so are the rules: a point is its key, time, step and value, and the latest of a key is the one of
 the greatest step, then time, then value. MLflow keeps them with an object a point, several times over, and asks for the latest
-rows before it writes; here one INSERT takes thousands of points, and one upsert those that are the latest. Any MLflow reads
-what this writes.
+rows before it writes; here one INSERT or COPY takes thousands of points, and one upsert those that are the latest. Any MLflow
+reads what this writes.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 from mlflow.utils.validation import MAX_ENTITY_KEY_LENGTH, _validate_length_limit, _validate_metric_name
 from sqlalchemy.dialects import postgresql, sqlite
 
-from weft.telemetry.store import DIALECTS as DIALECTS
+from weft.telemetry.store import LARGEST
 
 _RANKED = ("step", "timestamp", "value")
 _COLUMNS = ("run_uuid", "key", *_RANKED, "is_nan")
-_LARGEST = 1.7976931348623157e308  # what MLflow's tables hold in the place of infinity
+_COPY = f"COPY {SqlMetric.__tablename__} ({', '.join(_COLUMNS)}) FROM STDIN"
 _INTEGERS = range(-(2**63), 2**63)
 
 Point = tuple[str, float, int, int]
@@ -70,7 +70,7 @@ class FastStore(SqlAlchemyStore):
         with self.ManagedSessionMaker(read_only=False) as session:
             self._check_run_is_active(self._get_run(session, run_id))
             # In one order everywhere, so that two writers of a run wait for each other and don't lock each other out.
-            _write(session, self.db_type, rows, [latest[key] for key in sorted(latest)])
+            _write(session, rows, [latest[key] for key in sorted(latest)])
 
 
 def _row(run_id: str, key: str, value: float, step: int, timestamp: int) -> dict[str, Any]:
@@ -82,7 +82,7 @@ def _row(run_id: str, key: str, value: float, step: int, timestamp: int) -> dict
     if type(timestamp) is not int or timestamp not in _INTEGERS or timestamp < 0:
         raise _refusal(f"{key}: time {timestamp!r} is no positive integer of 64 bits")
     is_nan = math.isnan(value)
-    number = 0.0 if is_nan else math.copysign(_LARGEST, value) if math.isinf(value) else float(value)
+    number = 0.0 if is_nan else math.copysign(LARGEST, value) if math.isinf(value) else float(value)
     return {"run_uuid": run_id, "key": key, "value": number, "step": step, "timestamp": timestamp, "is_nan": is_nan}
 
 
@@ -100,13 +100,38 @@ def _rank(row: dict[str, Any]) -> tuple[int, int, float]:
     return row["step"], row["timestamp"], row["value"]
 
 
-def _write(session: Any, dialect: str, rows: Sequence[dict[str, Any]], latest: Sequence[dict[str, Any]]) -> None:
-    metrics, upsert = _statements(dialect)
-    for statement, given in ((metrics, rows), (upsert, latest)):
-        if dialect == "postgresql":  # one statement with a list a column; a statement a row takes four times as long
-            session.execute(statement, {name: [row[name] for row in given] for name in _COLUMNS})
-        else:
-            session.execute(statement, list(given))
+def _write(session: Any, rows: Sequence[dict[str, Any]], latest: Sequence[dict[str, Any]]) -> None:
+    dialect = session.get_bind().dialect
+    metrics, upsert = _statements(dialect.name)
+    if dialect.driver == "psycopg":
+        _copy_or_insert(session, metrics, rows)
+    else:
+        session.execute(metrics, _given(dialect.name, rows))
+    session.execute(upsert, _given(dialect.name, latest))
+
+
+def _copy_or_insert(session: Any, metrics: Any, rows: Sequence[dict[str, Any]]) -> None:
+    """Have PostgreSQL take rows as a copy, in half the time of an INSERT; it refuses all of them where one is there already."""
+    try:
+        with session.begin_nested():
+            _copy(session.connection(), rows)
+    except sa.exc.IntegrityError:
+        session.execute(metrics, _given("postgresql", rows))
+
+
+def _copy(connection: Any, rows: Sequence[dict[str, Any]]) -> None:
+    try:
+        with connection.connection.cursor() as cursor, cursor.copy(_COPY) as copy:
+            for row in rows:
+                copy.write_row([row[name] for name in _COLUMNS])
+    except connection.dialect.dbapi.Error as error:  # SQLAlchemy has no COPY: it is told what MLflow expects of it
+        raise sa.exc.DBAPIError.instance(_COPY, None, error, connection.dialect.dbapi.Error) from error
+
+
+def _given(dialect: str, rows: Sequence[dict[str, Any]]) -> Any:
+    if dialect == "postgresql":  # one statement with a list a column; a statement a row takes four times as long
+        return {name: [row[name] for row in rows] for name in _COLUMNS}
+    return list(rows)
 
 
 @lru_cache

@@ -65,7 +65,7 @@ class Database:
         return self.rows(fast)
 
 
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+@pytest.fixture(scope="module", params=["sqlite", "postgresql+psycopg", "postgresql+psycopg2"])
 def database(
     request: pytest.FixtureRequest, client: Client, template: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Database]:
@@ -74,7 +74,7 @@ def database(
         shutil.copy(template, path)
         uri = f"sqlite:///{path}"
     else:
-        uri = request.getfixturevalue("postgresql")
+        uri = request.getfixturevalue("postgresql").replace("postgresql+psycopg", request.param)
     made = Database(uri, client)
     yield made
     made.fast.engine.dispose()
@@ -163,6 +163,32 @@ def test_several_writers_of_one_run(database: Database) -> None:
     points, latest = database.rows(run)
     assert points == sorted(expected)
     assert latest == [max(row for row in expected if row[0] == f"k/{key}") for key in range(7)]
+
+
+def test_a_connection_that_goes_in_the_midst_is_nothing_refused(
+    database: Database, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mlflow.exceptions import MlflowException
+
+    from weft.telemetry import fast_store
+
+    if database.fast.engine.dialect.driver != "psycopg":
+        pytest.skip("the other drivers take statements of SQLAlchemy's alone")
+    run, write, batch = database.run(), fast_store._copy, [("a", float(step), step, _NOW) for step in range(100)]
+
+    def cut(connection: Any, rows: Any) -> None:
+        server = connection.execute(sa.text("SELECT pg_backend_pid()")).scalar()
+        with sa.create_engine(database.fast.engine.url, poolclass=sa.NullPool).connect() as other:
+            assert other.execute(sa.text("SELECT pg_terminate_backend(:pid)"), {"pid": server}).scalar()
+        write(connection, rows)
+
+    monkeypatch.setattr(fast_store, "_copy", cut)
+    with pytest.raises(MlflowException) as raised:
+        database.fast.log_points(run, batch)
+    assert raised.value.error_code == "TEMPORARILY_UNAVAILABLE"
+    monkeypatch.undo()
+    database.fast.log_points(run, batch)
+    assert len(database.rows(run)[0]) == 100
 
 
 def test_a_run_that_is_deleted_meanwhile_takes_nothing(database: Database) -> None:
