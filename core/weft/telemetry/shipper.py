@@ -200,8 +200,8 @@ class Shipment:
     def _tell_damage(self, what: str) -> None:
         if f"damaged {what}" not in self.progress.said:  # else it is met again, at the end of a journal that is still written
             self.progress.said = "; ".join(filter(None, [self.progress.said, f"damaged {what}"]))
-            if self.progress.run_id is not None:
-                self._run().tags({"weft.damaged": self.progress.said})
+        if self.progress.run_id is not None:
+            self._run().tags({"weft.damaged": self.progress.said})
 
     def _park(self, why: str) -> None:
         self.progress.state, self.progress.said = PARKED, why

@@ -24,7 +24,8 @@ from tests.core.telemetry.conftest import Client, Track, Trainer, begun, point, 
 from tests.core.telemetry.faulty_server import FaultyServer, breaking, losing, poisoned, refusing, slow
 from weft.errors import TrackingError
 from weft.telemetry import delivery, journal, lease, progress, shipper, verification
-from weft.telemetry.client import Store
+from weft.telemetry.client import OutOfReach, Store
+from weft.telemetry.delivery import Delivery
 from weft.telemetry.recording import JournalTracker
 from weft.telemetry.spool import Pointer, Spool
 from weft.telemetry.tracker import DatasetInput, Row, Status
@@ -415,7 +416,126 @@ def test_an_attempt_waits_for_the_one_before_it_and_repeats_nothing(
     assert found(second).is_right
 
 
+@pytest.mark.parametrize("fault", [refusing("500 Internal Server Error"), losing], ids=["refused", "lost"])
+def test_row_35_every_request_fails_once_while_a_run_goes_on(
+    fault: Any, server: FaultyServer, track: Track, client: Client, tmp_path: Path
+) -> None:
+    """A run whose trainer died is in the store; its second attempt repeats some steps, and each request fails in its turn."""
+    requests, number = 1, 0
+    while number < requests:
+        folder, key = tmp_path / str(number), f"{number}-{tmp_path.name}"
+        first = begun(track(server.url, folder=folder, wait=0), "goes on", params={"epochs": "2"}, key=key)
+        first.log([point("x", step / 3, step, _NOW + step) for step in range(10)])
+        abandon(first)
+        ship(server.url)
+        second = begun(track(server.url, folder=folder, wait=0), "goes on", params={"epochs": "3"}, key=key)
+        second.rewind(6)
+        second.log([point("x", step / 3, step, _NOW + 100 + step) for step in range(6, 15)])
+        second.end(Status.FINISHED)
+        server.requests.clear()
+        server.plan = lambda index, path, number=number: fault if number <= index < number + 2 else None
+        ship(server.url)
+        requests = len(server.requests)
+        server.reset()
+        finding = found(second)
+        assert finding.is_right, finding
+        assert (finding.points, finding.missing, finding.doubled) == (15, 0, 0)
+        (run,) = runs_of(client, server.url, second)
+        assert (run.info.status, run.data.tags["weft.changed.epochs"]) == ("FINISHED", "3")
+        number += 1
+    assert number > 8
+
+
+def test_an_attempt_that_was_shipped_before_an_earlier_one_has_the_last_word(
+    store: str, track: Track, client: Client, unshipped: None, tmp_path: Path
+) -> None:
+    first = begun(track(store, folder=tmp_path / "run", wait=0), "order", key="k")
+    first.log([point("x", 1.0, 0, _NOW)])
+    first.tag({"who": "first"})
+    abandon(first)
+    second = begun(track(store, folder=tmp_path / "run", wait=0), "order", key="k")
+    second.log([point("x", 2.0, 1, _NOW)])
+    second.tag({"who": "second"})
+    second.end(Status.FINISHED)
+    Spool(store).forget(first._pointer)
+    ship(store)
+    Spool(store).register(first._pointer)
+    ship(store)
+    (run,) = runs_of(client, store, second)
+    assert (run.info.status, run.data.tags["who"], run.data.metrics["x"]) == ("FINISHED", "second", 2.0)
+    assert found(second).is_right
+    assert Spool(store).pending() == []
+
+
+def test_who_ships_goes_on_where_another_has_stopped(store: str, track: Track, client: Client, unshipped: None) -> None:
+    tracker = reported(track, store)
+    spool = Spool(store)
+    ship(store)
+    run_id = spool.progress_of(tracker._pointer).run_id
+    records = spool.open_progress()
+    records.save(tracker._pointer.key, 1, progress.Progress(run_id=run_id, cursor=2))
+    records.close()
+    spool.register(tracker._pointer)
+    ship(store)
+    assert spool.progress_of(tracker._pointer).run_id == run_id
+    assert found(tracker).is_right
+    assert len(runs_of(client, store, tracker)) == 1
+
+
 class TestParked:
+    def test_a_run_that_is_deleted_before_it_goes_on(
+        self, store: str, track: Track, client: Client, unshipped: None, tmp_path: Path
+    ) -> None:
+        first = begun(track(store, folder=tmp_path / "run", wait=0), "deleted", key="k")
+        abandon(first)
+        ship(store)
+        run_id = Spool(store).progress_of(first._pointer).run_id
+        assert run_id is not None
+        client(store).delete_run(run_id)
+        second = begun(track(store, folder=tmp_path / "run", wait=0), "deleted", key="k")
+        second.log([point("x", 1.0, 0, _NOW)])
+        second.end(Status.FINISHED)
+        ship(store)
+        known = Spool(store).progress_of(second._pointer)
+        assert (known.state, known.said.partition(":")[0]) == (
+            "parked",
+            f"run {run_id} in {store} is deleted".partition(":")[0],
+        )
+        client(store).restore_run(run_id)
+        Spool(store).register(second._pointer)
+        ship(store)
+        assert Spool(store).progress_of(second._pointer).state == "done"
+        assert found(second).is_right
+
+    def test_a_trainer_of_which_it_cannot_be_told_whether_it_lives(
+        self, store: str, track: Track, unshipped: None, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        tracker = reported(track, store)
+        held = lease.held
+
+        def refused(path: Path) -> bool:
+            if path == journal.lock_of(tracker._pointer.path):
+                raise PermissionError("not yours")
+            return held(path)
+
+        monkeypatch.setattr(lease, "held", refused)
+        ship(store)
+        known = Spool(store).progress_of(tracker._pointer)
+        assert (known.state, known.said) == (
+            "parked",
+            f"{tracker._pointer.path}: whether its trainer lives can't be told (not yours)",
+        )
+
+    def test_a_journal_whose_opening_is_lost(self, store: str, track: Track, unshipped: None) -> None:
+        tracker = reported(track, store)
+        with sqlite3.connect(tracker._pointer.path) as connection:
+            connection.execute("UPDATE entries SET content = '{' WHERE kind = 'open'")
+        connection.close()
+        ship(store)
+        known = Spool(store).progress_of(tracker._pointer)
+        assert (known.state, known.run_id) == ("parked", None)
+        assert "its opening is lost: it can't be told which run this is" in known.said
+
     def test_a_journal_of_a_newer_format(self, store: str, track: Track, unshipped: None) -> None:
         tracker = reported(track, store)
         with sqlite3.connect(tracker._pointer.path) as connection:
@@ -529,7 +649,8 @@ import os, signal, sys, threading, warnings
 warnings.simplefilter("ignore")
 from pathlib import Path
 from weft.telemetry import shipper
-from weft.telemetry.client import Store
+from weft.telemetry.client import OutOfReach, Store
+from weft.telemetry.delivery import Delivery
 from weft.telemetry.progress import ProgressFile
 from weft.telemetry.spool import Spool
 from weft.telemetry.store import prepare
@@ -653,6 +774,28 @@ class TestDamaged:
         assert "damaged the keys of 1 rows from entry 4 on" in said
         assert "damaged from entry 5 to 5 (entry 5 is not what was written)" in said
         assert not found(tracker).is_right
+
+    def test_a_store_that_is_away_when_it_is_told_of_damage_is_told_again(
+        self, store: str, track: Track, unshipped: None, client: Client, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        tracker = self.reported(track, store)
+        with sqlite3.connect(tracker._pointer.path) as connection:
+            connection.execute("DELETE FROM entries WHERE seq = 7")
+        connection.close()
+        tags, failures = Delivery.tags, iter([True])
+
+        def failing(self: Delivery, given: Any) -> None:
+            if "weft.damaged" in given and next(failures, False):
+                raise OutOfReach("away")
+            tags(self, given)
+
+        monkeypatch.setattr(Delivery, "tags", failing)
+        monkeypatch.setattr(shipper, "pause", lambda failures, forbidden=False: 0.0)
+        ship(store)
+        (run,) = runs_of(client, store, tracker)
+        said = Spool(store).progress_of(tracker._pointer).said
+        assert said.startswith("damaged from entry 7 to 7")
+        assert run.data.tags["weft.damaged"] == said
 
     def test_one_that_is_written_still_is_waited_for(
         self, store: str, track: Track, unshipped: None, monkeypatch: pytest.MonkeyPatch

@@ -1,17 +1,19 @@
 """Row 6: the power goes off. What is left is what the disk was made to keep, and any of the writes since, in any order: of each
 such disk the journal is a prefix of what was reported, with all that was acknowledged before the last synchronization began,
-and what is missing is told."""
+and what is missing is told. Of each ten disks one is shipped, to a store of its own."""
 
 from __future__ import annotations
 
 import random
 import re
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
+from tests.core.telemetry.conftest import ship
 from tests.core.telemetry.faults.conftest import INJECTED, POINTS
 from tests.core.telemetry.faults.forge import KEYS, Job, value
 from tests.core.telemetry.faults.injection import Forges
@@ -19,6 +21,8 @@ from tests.core.telemetry.faults.oracle import integrity
 from weft.errors import JournalError
 from weft.telemetry import journal, recording, verification
 from weft.telemetry.lease import Lease
+from weft.telemetry.progress import DONE
+from weft.telemetry.spool import Pointer, Spool
 from weft.telemetry.verification import Finding
 
 pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("_strace")]
@@ -84,14 +88,14 @@ def put(content: bytearray, place: int, data: bytes) -> None:
 
 
 @pytest.mark.parametrize("network", [False, True])
-def test_the_power_goes_off_at_any_time(network: bool, forges: Forges, tmp_path: Path) -> None:
+def test_the_power_goes_off_at_any_time(network: bool, forges: Forges, template: Path, tmp_path: Path) -> None:
     folder, log = tmp_path / "run", tmp_path / "strace"
     calls = "trace=pwrite64,write,fsync,fdatasync,unlink"
     tracing = ["-o", str(log), "-ttt", "-y", "-xx", "-s", "100000", "-e", calls]
     job = Job(str(folder), "sqlite:////nowhere/mlflow.db", flushes=60, rows=3, pause=0.004, strace=tracing, network=network)
     assert forges.run(job).acknowledged == 180
     chance = random.Random(6)
-    disk, acknowledged, safe, cases = Disk(), 0, 0, 0
+    disk, acknowledged, safe, cases, shipped = Disk(), 0, 0, 0, 0
     under_way: dict[str, tuple[str, bytes, int, int]] = {}
     for thread, call, path, told in calls_of(log.read_text().splitlines()):
         name = Path(path).name
@@ -109,12 +113,17 @@ def test_the_power_goes_off_at_any_time(network: bool, forges: Forges, tmp_path:
         elif call.endswith("sync"):
             cases += 2
             for draw in (None, chance):
-                check(disk.after_the_power_went(draw), tmp_path / f"{cases}{draw is None}", safe, acknowledged)
+                left = tmp_path / f"{cases}{draw is None}"
+                check(disk.after_the_power_went(draw), left, safe, acknowledged)
+                if cases % 20 == 0:
+                    check_shipped(left, template, acknowledged)
+                    shipped += 1
             name, content, writes, then = under_way.pop(thread)
             disk.synchronize(name, content, writes)
             if name.endswith("-journal" if network else "-wal"):
                 safe = then
     assert cases > 40
+    assert shipped >= cases // 10 - 2
     assert safe > 170
     INJECTED[f"loss of power{', network' * network}"] += cases
 
@@ -174,6 +183,23 @@ def check(files: dict[str, bytes], folder: Path, safe: int, acknowledged: int) -
     lost = acknowledged - len(found)
     assert finding.problems == [f"1.journal: {lost} of {acknowledged + 2} entries are lost"] * (lost > 0)
     POINTS.acknowledged += safe * len(KEYS)
+
+
+def check_shipped(folder: Path, template: Path, acknowledged: int) -> None:
+    """Check that what a disk holds arrives, as a run that failed; and that what it lost is told."""
+    path, store = folder / "1.journal", folder / "mlflow.db"
+    shutil.copy(template, store)
+    uri = f"sqlite:///{store}"
+    header = journal.header(path)
+    assert header is not None
+    Spool(uri).register(Pointer(header["key"], 1, path))
+    ship(uri)
+    finding = verification.verify(folder, uri)
+    assert (finding.missing, finding.doubled, finding.refused) == (0, 0, [])
+    rows = len(list(journal.rows(path, 0)))
+    assert finding.points == rows * len(KEYS)
+    assert bool(finding.problems) == (rows < acknowledged), finding.problems
+    assert Spool(uri).progress_of(Pointer(header["key"], 1, path)).state == DONE
 
 
 def test_the_disk_is_synchronized_each_second() -> None:
