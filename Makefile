@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 # The index that torch comes from, when not pip's own: see "Installing" in README.md.
 TORCH_INDEX ?=
 
-.PHONY: demo test check bench soak clean
+.PHONY: demo test check coverage bench soak clean
 
 demo: $(READY)
 	$(BIN)/weft run -m model=mlp,cnn optimizer=muon,adamw "regularizer=none,[dropout,l2]" optimizer.lr=3e-3 epochs=15
@@ -19,6 +19,10 @@ check: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+# Every branch of what may lose nothing has a test: the journal, and who ships it.
+coverage: $(READY)
+	$(BIN)/python -m pytest tests/core/telemetry --ignore tests/core/telemetry/faults -k "journal or lease or recording or shipper" --cov
 
 bench: $(READY)
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[bench]'

@@ -600,3 +600,17 @@ def test_a_disk_that_does_not_take_how_far_it_has_come_is_waited_for(
     assert failures[0] > 5
     assert Spool(store).progress_of(tracker._pointer).state == "done"
     assert client(store).get_run(tracker.run_id).info.status == "FINISHED"
+
+
+def test_a_model_on_a_disk_that_knows_no_second_names_is_copied(
+    store: str, track: Track, unshipped: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = tmp_path / "model"
+    model.mkdir()
+    (model / "last.safetensors").write_bytes(b"weights")
+    monkeypatch.setattr("os.link", lambda *_: (_ for _ in ()).throw(OSError("another disk")))
+    tracker = begun(track(store, wait=0), "copied")
+    tracker.model(model)
+    tracker.end(Status.FINISHED)
+    (model / "last.safetensors").write_bytes(b"others")
+    assert (tracker._folder / "1.model" / "last.safetensors").read_bytes() == b"weights"

@@ -446,27 +446,6 @@ def test_row_35_every_request_fails_once_while_a_run_goes_on(
     assert number > 8
 
 
-def test_an_attempt_that_was_shipped_before_an_earlier_one_has_the_last_word(
-    store: str, track: Track, client: Client, unshipped: None, tmp_path: Path
-) -> None:
-    first = begun(track(store, folder=tmp_path / "run", wait=0), "order", key="k")
-    first.log([point("x", 1.0, 0, _NOW)])
-    first.tag({"who": "first"})
-    abandon(first)
-    second = begun(track(store, folder=tmp_path / "run", wait=0), "order", key="k")
-    second.log([point("x", 2.0, 1, _NOW)])
-    second.tag({"who": "second"})
-    second.end(Status.FINISHED)
-    Spool(store).forget(first._pointer)
-    ship(store)
-    Spool(store).register(first._pointer)
-    ship(store)
-    (run,) = runs_of(client, store, second)
-    assert (run.info.status, run.data.tags["who"], run.data.metrics["x"]) == ("FINISHED", "second", 2.0)
-    assert found(second).is_right
-    assert Spool(store).pending() == []
-
-
 def test_who_ships_goes_on_where_another_has_stopped(store: str, track: Track, client: Client, unshipped: None) -> None:
     tracker = reported(track, store)
     spool = Spool(store)
@@ -480,6 +459,25 @@ def test_who_ships_goes_on_where_another_has_stopped(store: str, track: Track, c
     assert spool.progress_of(tracker._pointer).run_id == run_id
     assert found(tracker).is_right
     assert len(runs_of(client, store, tracker)) == 1
+
+
+def test_a_model_that_cannot_be_read_is_refused_and_the_run_goes_on(
+    store: str, track: Track, client: Client, unshipped: None, tmp_path: Path
+) -> None:
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (folder / "model.json").write_text("{")
+    tracker = begun(track(store, wait=0), "models")
+    tracker.model(folder)
+    tracker.log([point("x", 1.0, 0, _NOW)])
+    tracker.end(Status.FINISHED)
+    ship(store)
+    (run,) = runs_of(client, store, tracker)
+    assert (run.info.status, run.data.metrics, run.data.tags["weft.refused"]) == ("FINISHED", {"x": 1.0}, "the model")
+    ((_, item, why),) = Spool(store).dead_letters(tracker._pointer)
+    assert item == "the model"
+    assert "property name" in why
+    assert [line.startswith("the model") for line in found(tracker).refused] == [True]
 
 
 class TestParked:
