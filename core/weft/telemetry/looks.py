@@ -232,7 +232,7 @@ def _record(chunks: Sequence[tuple[Subject, Found]], counted: Sequence[int]) -> 
 
 STATISTICS = ("grad_norm", "grad_zeros", "grad_nonfinite", "param_norm", "update_norm", "update_ratio")
 """Of each parameter: lengths of gradient, weights and update; shares of its gradient's elements that are zero, and that are NaN
-or infinite; length of the update over length of the weights."""
+or infinite; norm of the update over norm of the weights."""
 
 
 def _statistics(found: NDArray[np.floating], sizes: NDArray[np.integer]) -> Mapping[str, NDArray[np.floating]]:

@@ -3,7 +3,7 @@
 What it sees stays on the device, as tensors, until a flush copies all of it at once. On most steps it keeps a reference to
 the loss and does nothing else. Names: `train/loss`, `train/penalty.l2`, `train/lr`, and for each parameter `grad_norm/…`,
 `grad_zeros/…` (share of exact zeros), `grad_nonfinite/…` (share of NaN and infinity, where there is any), `param_norm/…`,
-`update_ratio/…` (length of the update over length of the weights). Histograms, and the statistics of every single parameter,
+`update_ratio/…` (norm of the update over norm of the weights). Histograms, and the statistics of every single parameter,
 are kept in the run's folder, and shown when it ends.
 """
 
