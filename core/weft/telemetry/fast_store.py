@@ -111,11 +111,12 @@ def _write(session: Any, rows: Sequence[dict[str, Any]], latest: Sequence[dict[s
 
 
 def _copy_or_insert(session: Any, metrics: Any, rows: Sequence[dict[str, Any]]) -> None:
-    """Have PostgreSQL take rows as a copy, in half the time of an INSERT; it refuses all of them where one is there already."""
+    """Have PostgreSQL take rows as a copy, in half the time of an INSERT. It refuses all of them where one is there
+    already, and any where the table's rows have policies."""
     try:
         with session.begin_nested():
             _copy(session.connection(), rows)
-    except sa.exc.IntegrityError:
+    except (sa.exc.IntegrityError, sa.exc.NotSupportedError):
         session.execute(metrics, _given("postgresql", rows))
 
 

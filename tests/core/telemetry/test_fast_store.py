@@ -191,6 +191,34 @@ def test_a_connection_that_goes_in_the_midst_is_nothing_refused(
     assert len(database.rows(run)[0]) == 100
 
 
+def test_a_table_whose_rows_have_policies_takes_no_copy(database: Database) -> None:
+    from weft.telemetry.fast_store import FastStore
+
+    if database.fast.engine.dialect.driver != "psycopg":
+        pytest.skip("the other drivers take statements of SQLAlchemy's alone")
+    run, batch = database.run(), [("a", float(step), step, _NOW) for step in range(100)]
+
+    def execute(*statements: str) -> None:
+        with database.fast.engine.begin() as connection:
+            for statement in statements:
+                connection.execute(sa.text(statement))
+
+    execute(
+        "CREATE ROLE guest LOGIN",
+        "GRANT SELECT, INSERT, UPDATE ON ALL TABLES IN SCHEMA public TO guest",
+        "ALTER TABLE metrics ENABLE ROW LEVEL SECURITY",
+        "CREATE POLICY all_of_them ON metrics USING (true) WITH CHECK (true)",
+    )
+    guest = FastStore(str(database.fast.engine.url).replace("//weft@", "//guest@"), "mlruns")
+    try:
+        guest.log_points(run, batch)
+        assert len(database.rows(run)[0]) == 100
+    finally:
+        guest.engine.dispose()
+        execute("DROP POLICY all_of_them ON metrics", "ALTER TABLE metrics DISABLE ROW LEVEL SECURITY")
+        execute("DROP OWNED BY guest", "DROP ROLE guest")
+
+
 def test_a_run_that_is_deleted_meanwhile_takes_nothing(database: Database) -> None:
     from mlflow.exceptions import MlflowException
 
