@@ -162,6 +162,7 @@ class Block:
         again = self._forges.run(later)
         self.faults["kill of a second attempt"] += again.code == -signal.SIGKILL
         again.acknowledged = max(done.acknowledged, again.acknowledged)
+        again.ending |= done.ending and not again.began  # then the first attempt had the last word
         steps = [attempt.first + attempt.flushes * attempt.rows for attempt in (job, later)]
         again.job = Job(job.folder, job.uri, flushes=max(steps), rows=1)
         return again
