@@ -220,12 +220,15 @@ def _conclude(run: Run, folder: Folder) -> dict[str, float]:
 def _close(
     run: Run, folder: Folder, tracker: Tracker, status: Status, error: BaseException | None, scores: dict[str, float]
 ) -> Outcome:
-    if error is not None:
+    for tell in [run.observer.publish] if error is None else [run.observer.flush, run.observer.publish]:
         try:
-            run.observer.flush(run)
-        except WeftError as lost:
-            log.debug("the last values were not recorded: %s", lost)
-    run.observer.publish(run)
+            tell(run)
+        except Exception as lost:
+            if error is None:
+                raise
+            log.log(
+                logging.DEBUG if isinstance(lost, WeftError) else logging.WARNING, "the last values were not recorded: %s", lost
+            )
     folder.note(epoch=run.epoch, step=run.step, score=run.best.score, best_epoch=run.best.epoch)
     if status is Status.FINISHED and run.best.score is None:
         log.warning("%s was never a number: the last weights stand for the best", run.objective.key)

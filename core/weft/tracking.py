@@ -7,6 +7,7 @@ loop waits for no store, and the run's status is true whatever ends it.
 from __future__ import annotations
 
 import atexit
+import contextlib
 import json
 import logging
 import os
@@ -77,7 +78,8 @@ class TrackedRun:
         self._system.__enter__()
         self._flusher = threading.Thread(target=self._keep_flushing, daemon=True, name="weft flush")
         self._flusher.start()
-        self._before = _take_over_sigterm()
+        _take_over_sigterm()
+        _under_way.add(self)
         atexit.register(self._leave)
 
     @property
@@ -175,24 +177,14 @@ class TrackedRun:
             raise UserError(f"status: {status!r} is none of {', '.join(Status)}")
         if self._is_over:
             return
-        self._system.__exit__(None, None, None)
-        for watch in self._watches:
-            watch.close()
-        self._is_over = True
-        self._wake.set()
-        self._flusher.join()
-        atexit.unregister(self._leave)
-        _give_back_sigterm(self._before)
-        try:
-            self.flush()
-            if error is not None:
-                told = "".join(traceback.format_exception(error))
-                (self.folder / "traceback.txt").write_text(redact("traceback", told))
-                self._tracker.artifact(self.folder / "traceback.txt")
-                self._tracker.tag({"weft.error": f"{type(error).__name__}: {error}"})
-        finally:
-            self._tracker.end(Status(status))
-            self._record.note(status=str(status), run_id=self._tracker.known_id, ended=time.time())
+        with contextlib.ExitStack() as last:  # from the last to the first, whatever becomes of each: a device may be lost
+            last.callback(self._note_end, Status(status))
+            last.callback(self._tell, error)
+            last.callback(self.flush)
+            last.callback(self._stop)
+            for watch in self._watches:
+                last.callback(watch.close)
+            last.callback(self._system.__exit__, None, None, None)
 
     def __enter__(self) -> TrackedRun:
         return self
@@ -201,9 +193,35 @@ class TrackedRun:
         if error is None or (isinstance(error, SystemExit) and not isinstance(error, Terminated) and not error.code):
             self.end(Status.FINISHED)
         elif isinstance(error, (KeyboardInterrupt, Terminated)):
-            self.end(Status.KILLED)
+            self._end_after(error, Status.KILLED)
         else:
-            self.end(Status.FAILED, error)
+            self._end_after(error, Status.FAILED, error)
+
+    def _end_after(self, error: BaseException, status: Status, told: BaseException | None = None) -> None:
+        """End the run because of an error, which is the one to be raised."""
+        try:
+            self.end(status, told)
+        except Exception as lost:
+            log.warning("the last values were not recorded: %s", lost, exc_info=not isinstance(lost, WeftError))
+
+    def _stop(self) -> None:
+        self._is_over = True
+        self._wake.set()
+        self._flusher.join()
+        atexit.unregister(self._leave)
+        _under_way.discard(self)
+        _give_back_sigterm()
+
+    def _tell(self, error: BaseException | None) -> None:
+        if error is not None:
+            told = "".join(traceback.format_exception(error))
+            (self.folder / "traceback.txt").write_text(redact("traceback", told))
+            self._tracker.artifact(self.folder / "traceback.txt")
+            self._tracker.tag({"weft.error": f"{type(error).__name__}: {error}"})
+
+    def _note_end(self, status: Status) -> None:
+        self._tracker.end(status)
+        self._record.note(status=str(status), run_id=self._tracker.known_id, ended=time.time())
 
     def _keep_flushing(self) -> None:
         while not self._is_over:
@@ -211,8 +229,8 @@ class TrackedRun:
             self._wake.clear()
             try:
                 self.flush()
-            except WeftError as error:  # telemetry.strict is not for a thread: the next call of the loop's own hears of it
-                log.warning("%s", error)
+            except Exception as error:  # a thread has nobody to raise it to: the next call of the loop's own hears of it
+                log.warning("%s", error, exc_info=not isinstance(error, WeftError))
 
     def _leave(self) -> None:
         """End a run that nobody ended, as the program did, as far as that can be told: the code of `sys.exit` can't."""
@@ -295,7 +313,7 @@ def _number(key: object, value: Any) -> Any:
     if hasattr(value, "detach"):
         if value.numel() != 1:
             raise UserError(f"{key}: a tensor of {value.numel()} elements is no number")
-        return value.detach().clone() if value.device.type == "cpu" else value.detach()
+        return value.detach().clone()  # what it stands for may change before the flush
     if isinstance(value, Real) or getattr(value, "shape", None) == ():
         try:
             return float(value)
@@ -316,19 +334,20 @@ def _rows(staged: list[tuple[int, int, Mapping[str, Any]]]) -> list[Row]:
     ]
 
 
-def _take_over_sigterm() -> Any:
-    """Have SIGTERM end the program by way of its `with` and `finally`; return what it did before, None where it isn't ours to
-    say."""
-    if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
-        return None
-    return signal.signal(signal.SIGTERM, _terminate)
+def _take_over_sigterm() -> None:
+    """Have SIGTERM end the program by way of its `with` and `finally`, unless somebody else has a use for it."""
+    if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, _terminate)
 
 
-def _give_back_sigterm(before: Any) -> None:
-    if before is not None and threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, before)
+def _give_back_sigterm() -> None:
+    """With the last run under way."""
+    is_main = threading.current_thread() is threading.main_thread()
+    if is_main and not _under_way and signal.getsignal(signal.SIGTERM) == _terminate:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
+_under_way: set[TrackedRun] = set()
 _terminated: list[int] = []
 
 

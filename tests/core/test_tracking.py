@@ -310,3 +310,41 @@ def test_it_needs_no_torch_and_no_mlflow(here: Path) -> None:
     assert sys.modules.keys().isdisjoint(["torch", "mlflow", "hydra", "sqlalchemy"]), sys.modules.keys()
     """
     subprocess.run([sys.executable, "-c", textwrap.dedent(source)], check=True)
+
+
+def test_a_value_of_half_precision_is_recorded(tmp_path: Path) -> None:
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    with weft.track("half", runs=tmp_path, uri=uri, every=None, wait=0) as run:
+        run.log({"bfloat16": torch.tensor(1.5, dtype=torch.bfloat16), "half": torch.tensor(2.5).half(), "plain": 3.5})
+    (row,) = journal.rows(next(run.folder.glob("*.journal")))
+    assert dict(zip(row.keys, row.values, strict=True)) == {"bfloat16": 1.5, "half": 2.5, "plain": 3.5}
+
+
+def test_sigterm_is_ours_until_the_last_run_ends(tmp_path: Path) -> None:
+    uri, before = f"sqlite:///{tmp_path}/mlflow.db", signal.getsignal(signal.SIGTERM)
+    try:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        first, second = (weft.track("two", runs=tmp_path, uri=uri, every=None, wait=0) for _ in range(2))
+        first.end()
+        assert signal.getsignal(signal.SIGTERM) != signal.SIG_DFL
+        second.end()
+        assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def test_a_device_that_is_lost_hides_no_error_and_the_run_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    monkeypatch.setattr("weft.telemetry.transfer.transferred", lambda tensors: (_ for _ in ()).throw(RuntimeError("CUDA")))
+    run = weft.track("lost", runs=tmp_path, uri=uri, every=None, wait=0)
+
+    def script() -> None:
+        with run:
+            run.log({"x": torch.tensor(1.0)})
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        script()
+    entries, _ = journal.read(next(run.folder.glob("*.journal")), 1, 100)
+    assert entries[-1].told == {"status": "FAILED"}
+    assert any("ZeroDivisionError" in str(entry.told) for entry in entries if entry.kind == "tags")

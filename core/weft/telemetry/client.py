@@ -7,6 +7,7 @@ wait for somebody), or the run isn't there any more (`Gone`). Everything else is
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -25,6 +26,8 @@ _METRICS = 1000  # in one request, by MLflow's validation
 _POINTS = 5_000  # in one transaction
 _AGAIN = (408, 429, 500, 502, 503, 504)
 _CODES_AGAIN = ("TEMPORARILY_UNAVAILABLE", "REQUEST_LIMIT_EXCEEDED", "RESOURCE_EXHAUSTED")
+_NUMBERS_AGAIN = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ESTALE, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN}
+_NAMES_AGAIN = {"ConnectionError", "TimeoutError", "Timeout", "HTTPClientError"}  # Python's, of requests, of botocore
 _CODES_FORBIDDEN = ("PERMISSION_DENIED", "UNAUTHENTICATED", "CUSTOMER_UNAUTHORIZED")
 
 _T = TypeVar("_T")
@@ -194,9 +197,17 @@ class Store:
         told = f"{shown(self.uri)}: {in_one_line(error)}"
         if code in _CODES_FORBIDDEN or (self.is_server and status in (401, 403)):
             return Forbidden(told)
-        if code in _CODES_AGAIN or (self.is_server and status in _AGAIN) or isinstance(error, (ConnectionError, TimeoutError)):
+        if code in _CODES_AGAIN or (self.is_server and status in _AGAIN) or _is_passing(error):
             return OutOfReach(told)
         return error
+
+
+def _is_passing(error: Exception) -> bool:
+    """Whether an error of a file or a connection may be over the next time. Of a folder shutil gives the errors as text; the
+    libraries that reach stores of files have errors of connections that share no more than their names."""
+    numbers = {int(number) for number in re.findall(r"\[Errno (\d+)\]", str(error))} if isinstance(error, OSError) else set()
+    names = {base.__name__ for base in type(error).__mro__}
+    return bool(numbers & _NUMBERS_AGAIN) or bool(names & _NAMES_AGAIN)
 
 
 @contextlib.contextmanager

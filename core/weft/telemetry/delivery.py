@@ -37,16 +37,17 @@ class Delivery:
     """One run in a store.
 
     Args:
+        run: as the store has it.
         refuse: told what the store refused for good, and why.
     """
 
-    def __init__(self, store: Store, run_id: str, refuse: Refuse):
-        self.run_id = run_id
+    def __init__(self, store: Store, run: Any, refuse: Refuse):
+        self.run_id = str(run.info.run_id)
         self._store = store
         self._client = store.client
         self._refuse = refuse
-        self._refused: dict[str, None] = {}
-        self._non_finite: dict[str, None] = {}
+        self._refused = dict.fromkeys(_listed(run, "weft.refused", "; "))
+        self._non_finite = dict.fromkeys(_listed(run, "weft.non_finite", ", "))
 
     def points(self, points: Sequence[Point]) -> None:
         """Write points. MLflow refuses a whole request for one bad point: halve, until that one is alone."""
@@ -156,13 +157,17 @@ class Delivery:
         """Raises:
         Gone: the run has been deleted: then nothing of it will pass.
         """
-        from mlflow.exceptions import MlflowException
+        _active(self._store, self.run_id)
 
-        try:
-            run = self._store.ask(lambda: self._client.get_run(self.run_id))
-        except MlflowException as error:
-            raise Gone(f"{shown(self._store.uri)}: has no run {self.run_id} any more ({in_one_line(error)})") from None
-        _check_active(self._store, run)
+
+def resume(store: Store, run_id: str, refuse: Refuse) -> Delivery:
+    """Go on with a run that was begun.
+
+    Raises:
+        OutOfReach: whether it is there can't be told at present.
+        Gone: it is deleted.
+    """
+    return Delivery(store, _active(store, run_id), refuse)
 
 
 def begin(store: Store, opening: Mapping[str, Any], refuse: Refuse) -> Delivery:
@@ -172,10 +177,8 @@ def begin(store: Store, opening: Mapping[str, Any], refuse: Refuse) -> Delivery:
         OutOfReach: whether there is one can't be told at present.
         Gone: it is deleted.
     """
-    run_id = _known(store, opening)
-    delivery = Delivery(store, run_id or _create(store, opening), refuse)
-    run = store.ask(lambda: store.client.get_run(delivery.run_id))
-    _check_active(store, run)
+    run = _active(store, _known(store, opening) or _create(store, opening))
+    delivery = Delivery(store, run, refuse)
     if run.info.status != "RUNNING":
         store.ask(lambda: store.client.update_run(delivery.run_id, status="RUNNING"))
     delivery.tags({**opening["tags"], "weft.key": opening["key"]})
@@ -185,10 +188,20 @@ def begin(store: Store, opening: Mapping[str, Any], refuse: Refuse) -> Delivery:
     return delivery
 
 
-def _check_active(store: Store, run: Any) -> None:
-    run_id = run.info.run_id
+def _active(store: Store, run_id: str) -> Any:
+    from mlflow.exceptions import MlflowException
+
+    try:
+        run = store.ask(lambda: store.client.get_run(run_id))
+    except MlflowException as error:
+        raise Gone(f"{shown(store.uri)}: has no run {run_id} any more ({in_one_line(error)})") from None
     if run.info.lifecycle_stage != "active":
         raise Gone(f"run {run_id} in {shown(store.uri)} is deleted: restore it (mlflow runs restore --run-id {run_id})")
+    return run
+
+
+def _listed(run: Any, tag: str, between: str) -> list[str]:
+    return [item for item in run.data.tags.get(tag, "").split(between) if item and item != _MARKER]
 
 
 def _known(store: Store, opening: Mapping[str, Any]) -> str | None:

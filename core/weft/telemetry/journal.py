@@ -386,8 +386,8 @@ def series(path: Path, after: int = 0) -> dict[int, list[str]]:
     return found
 
 
-def rows(path: Path, step: int) -> Iterator[Row]:
-    """Yield the rows of this step and later ones, as far as they can be read."""
+def rows(path: Path, step: int = _INTEGERS.start) -> Iterator[Row]:
+    """Yield the rows, of this step and later ones, as far as they can be read."""
     keys = series(path)
     first = 1
     while True:
@@ -454,6 +454,11 @@ def _code(error: sqlite3.DatabaseError) -> int:
     return getattr(error, "sqlite_errorcode", sqlite3.SQLITE_OK) & 0xFF
 
 
+def is_passing(error: sqlite3.Error) -> bool:
+    """Whether an error says nothing of what the file holds: it may be read another time."""
+    return isinstance(error, sqlite3.DatabaseError) and _code(error) in _ELSEWHERE
+
+
 def _is_unmade(error: sqlite3.DatabaseError) -> bool:
     return "no such table" in str(error)
 
@@ -462,6 +467,12 @@ def attempts(folder: Path) -> dict[int, Path]:
     """Return the journals of a run's folder by the numbers of their attempts."""
     found = {path.name.removesuffix(SUFFIX): path for path in folder.glob(f"*{SUFFIX}")}
     return {int(number): found[number] for number in sorted(filter(str.isdigit, found), key=int)}
+
+
+def next_attempt(folder: Path) -> int:
+    """Return the number of an attempt that begins now, also where journals of earlier ones were removed: their locks stay."""
+    locks = [path.stem for path in folder.glob("*.lock") if path.stem.isdigit()]
+    return max([*attempts(folder), *map(int, locks)], default=0) + 1
 
 
 def lock_of(path: Path) -> Path:

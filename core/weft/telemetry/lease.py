@@ -11,7 +11,6 @@ import os
 import time
 from pathlib import Path
 
-_PATIENCE = 5.0
 _PAUSE = 0.01
 _DIGITS = 20  # of the count; behind them a line's end, and the word
 
@@ -21,7 +20,7 @@ class Lease:
 
     Raises:
         BlockingIOError: another process holds it.
-        OSError: the file can't be made.
+        OSError: the file can't be made, or its file system has no locks.
     """
 
     def __init__(self, path: Path, patience: float = 0.0):
@@ -32,11 +31,14 @@ class Lease:
             try:
                 fcntl.lockf(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 break
-            except OSError:
+            except (BlockingIOError, PermissionError):
                 if time.monotonic() >= deadline:
                     os.close(self._file)
                     raise BlockingIOError(f"{path} is held by another process") from None
                 time.sleep(_PAUSE)
+            except OSError:
+                os.close(self._file)
+                raise
         try:
             os.ftruncate(self._file, 0)
             os.pwrite(self._file, b"0".ljust(_DIGITS) + b"\n", 0)  # now, so that the disk has room for it later
@@ -65,14 +67,18 @@ class Lease:
 
 
 def held(path: Path) -> bool:
-    """Whether another process holds it. This process's own leases can't be asked after: closing the file would end them."""
+    """Whether another process holds it. This process's own leases can't be asked after: closing the file would end them.
+
+    Raises:
+        OSError: that can't be told.
+    """
     try:
         file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
         return False
     try:
         fcntl.lockf(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except OSError:
+    except (BlockingIOError, PermissionError):
         return True
     finally:
         os.close(file)

@@ -24,7 +24,7 @@ CREATE TABLE IF NOT EXISTS store (id INTEGER PRIMARY KEY, said TEXT);
 """
 
 SHIPPING, DONE, PARKED = "shipping", "done", "parked"
-"""A journal is being shipped, or all of it is in the store, or it can't be: its run is deleted, or it is no journal."""
+"""A journal is being shipped, or all of it is in the store, or it can't be, and `said` is why."""
 
 
 @dataclass

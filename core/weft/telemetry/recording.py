@@ -202,7 +202,7 @@ class JournalTracker:
 
     def _kept(self, opening: Opening) -> Journal:
         self._folder.mkdir(parents=True, exist_ok=True)
-        number = max(journal.attempts(self._folder), default=0) + 1
+        number = journal.next_attempt(self._folder)
         path = self._folder / f"{number}{journal.SUFFIX}"
         self._lease = lease.Lease(journal.lock_of(path))
         self._pointer = Pointer(opening.key, number, path)
@@ -219,8 +219,8 @@ class JournalTracker:
         kept.close()
         with contextlib.suppress(OSError):
             kept.synchronize()  # where a reader kept it from being brought into the database, which would have done so
+        _alive.discard(self)  # first: a signal's handler writes to the leases of those that are there
         self._lease.release()
-        _alive.discard(self)
 
     def _opened(self, opening: Opening) -> dict[str, Any]:
         return {
@@ -256,6 +256,7 @@ class JournalTracker:
             try:
                 while self._waiting:
                     self._write(kept, self._waiting[:_AT_ONCE])
+                    self._weight -= _weight(self._waiting[:_AT_ONCE])
                     del self._waiting[:_AT_ONCE]
                 self._write(kept, items)
             except sqlite3.Error as error:
@@ -280,7 +281,10 @@ class JournalTracker:
         Raises:
             UserError: one could never be written, and would stand before all that come after it.
         """
-        self._weight += sum(len(journal.packed(item)) // 8 for item in items if isinstance(item, Row))
+        for item in items:
+            if isinstance(item, Row):
+                journal.packed(item)
+        self._weight += _weight(items)
         self._waiting += items
         if self._weight > _MOST_WAITING:
             kept: list[Row | Event] = []
@@ -302,7 +306,7 @@ class JournalTracker:
     def _note_recovery(self) -> None:
         lost = f", but for {self._dropped} rows that were too many to wait" if self._dropped else ""
         log.warning("%s: can be written again; what waited has been written%s", self._begun().path, lost)
-        self._retry_at, self._weight = 0.0, 0
+        self._retry_at = 0.0
 
     def _unrepeated(self, row: Row) -> Row:
         """Return a row without the values that an earlier attempt has reported, bit for bit."""
@@ -317,8 +321,11 @@ class JournalTracker:
         known = self._repeats.get((key, step))
         if not known:
             return False
-        if known.pop(0) == _bits(value):
+        bits = _bits(value)
+        if bits in known:
+            known.remove(bits)
             return True
+        known.pop(0)
         if not self._diverged and not key.startswith(_VARYING):
             self._diverged = True
             self.tag({"weft.resume_diverged": f"{key} at step {step} came out differently"})
@@ -365,6 +372,10 @@ def note_signal(name: str) -> None:
     signal's handler may call it."""
     for tracker in list(_alive):
         tracker._lease.say(name)
+
+
+def _weight(items: Sequence[Row | Event]) -> int:
+    return sum(len(item.keys) for item in items if isinstance(item, Row))
 
 
 def _bits(value: float) -> bytes:

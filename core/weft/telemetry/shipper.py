@@ -73,6 +73,8 @@ class Shipment:
         except Gone as error:
             self._park(str(error))
         except (JournalError, sqlite3.Error) as error:
+            if isinstance(error, sqlite3.Error) and journal.is_passing(error) and os.access(self.pointer.path, os.R_OK):
+                return False
             self._park(f"{self.pointer.path}: {error}")
         except TrackingError:
             raise
@@ -170,7 +172,7 @@ class Shipment:
         if self._delivery is None:
             if self.progress.run_id is None:
                 raise JournalError("its opening is lost: it can't be told which run this is")
-            self._delivery = Delivery(self._store, self.progress.run_id, self._refuse)
+            self._delivery = delivery.resume(self._store, self.progress.run_id, self._refuse)
         return self._delivery
 
     def _conclude(self) -> None:
@@ -187,7 +189,8 @@ class Shipment:
 
     def _close(self, status: Status, why: str) -> None:
         self._run().tags({"weft.error": why})
-        self._run().end(str(status), self._last_time or time.time_ns() // 1_000_000)
+        last = self._last_time or max((row.timestamp for row in journal.rows(self.pointer.path)), default=0)
+        self._run().end(str(status), last or time.time_ns() // 1_000_000)
 
     def _note_damage(self, damage: journal.Damage) -> None:
         """Go on behind a part that can't be read, and say which it was."""
@@ -278,7 +281,7 @@ def serve(spool: Spool, stopped: threading.Event, idle: float = _IDLE) -> None:
     while not stopped.is_set():
         try:
             hold = lease.Lease(spool.lock, patience=_PATIENCE)
-        except OSError:
+        except BlockingIOError:
             return
         try:
             shipper = Shipper(spool, Store(spool.uri))

@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 import platformdirs
 
-from weft.telemetry import journal, progress
+from weft.telemetry import journal, lease, progress
 from weft.telemetry.progress import Progress
 from weft.telemetry.store import absolute_uri, database_file
 
@@ -88,8 +88,8 @@ class Spool:
         return progress.of(self._progress, pointer.key, pointer.attempt)
 
     def said(self) -> str:
-        """Return what is wrong with the store at present, empty when nothing is."""
-        return progress.said(self._progress)
+        """Return what is wrong with the store at present, empty when nothing is, or when nobody ships who could tell."""
+        return progress.said(self._progress) if lease.held(self.lock) else ""
 
     def dead_letters(self, pointer: Pointer) -> list[tuple[int, str, str]]:
         """Return what the store refused for good: the entry's seq, what it was, and the reason."""

@@ -9,10 +9,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from weft.errors import JournalError, TrackingError
+from weft.folder import CHECKPOINT
 from weft.telemetry import journal, lease, shipping, verification
 from weft.telemetry.client import Store
 from weft.telemetry.progress import DONE
 from weft.telemetry.spool import Pointer, Spool
+from weft.telemetry.tracker import Status
 
 _POLL = 0.1
 
@@ -81,16 +83,19 @@ def _ship(spool: Spool, pointers: Iterable[Pointer], result: Synced, told: Calla
 
 
 def prune(folder: Path, uri: str | None) -> bool:
-    """Remove the journals of a run of which all is in the store, by default its own; return whether it is.
+    """Remove the journals of a run of which all is in the store, by default its own; return whether they were. One that can be
+    gone on with before its end keeps them: they tell which steps it repeats. The locks stay: attempts are counted by them.
 
     Raises:
         ConfigError: its own store is known without its password only.
         TrackingError: the store can't be reached.
     """
-    if not verification.verify(folder, uri).is_right:
+    known = journal.attempts(folder)  # one that begins meanwhile is not among them
+    finding = verification.verify(folder, uri)
+    if not finding.is_right or (finding.status != Status.FINISHED and (folder / CHECKPOINT).exists()):
         return False
-    for path in journal.attempts(folder).values():
-        for file in (path, *(path.with_name(path.name + end) for end in ("-wal", "-shm")), journal.lock_of(path)):
+    for path in known.values():
+        for file in (path, *(path.with_name(path.name + end) for end in ("-wal", "-shm"))):
             file.unlink(missing_ok=True)
         shutil.rmtree(path.with_suffix(".model"), ignore_errors=True)
     return True

@@ -94,7 +94,7 @@ class Tracker(Protocol):
 
     def model(self, path: Path, registered: str | None = None) -> None:
         """Keep the run's model, the folder that `saved.write` wrote, as a model that the store can serve: also as a version of
-        the `registered` one. It must stay in its folder."""
+        the `registered` one. What is in the folder now is kept."""
         ...
 
     def end(self, status: Status) -> None:

@@ -17,7 +17,10 @@ def transferred(tensors: Sequence[Tensor]) -> list[NDArray[np.floating]]:
         places.setdefault((tensor.device, tensor.dtype), []).append(place)
     found: dict[int, NDArray[np.floating]] = {}
     for chosen in places.values():
-        together, start = torch.cat([tensors[place].reshape(-1) for place in chosen]).cpu().numpy(), 0
+        copied, start = torch.cat([tensors[place].reshape(-1) for place in chosen]).cpu(), 0
+        together = (
+            copied.float() if copied.is_floating_point() and copied.itemsize < 4 else copied
+        ).numpy()  # it has no bfloat16
         for place in chosen:
             end = start + tensors[place].numel()
             found[place] = together[start:end].reshape(tensors[place].shape)

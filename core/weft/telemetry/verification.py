@@ -31,6 +31,7 @@ class Finding:
     folder: Path
     name: str = ""
     run_id: str | None = None
+    status: str | None = None
     points: int = 0
     missing: int = 0
     doubled: int = 0
@@ -73,7 +74,7 @@ def verify(folder: Path, uri: str | None) -> Finding:
         finding.under_way = any(lease.held(journal.lock_of(path)) for path in journal.attempts(folder).values())
         return finding
     spool, store = Spool(place), Store(place)
-    expected, last = _Expected(), None
+    expected, last = _Expected(adopted=min(journal.attempts(folder), default=1) > 1), None
     for number, path in journal.attempts(folder).items():
         try:
             last = _read(path, number, expected, finding) or last
@@ -90,7 +91,7 @@ def verify(folder: Path, uri: str | None) -> Finding:
         finding.missing = finding.points
         finding.problems.append("not in the store")
         return finding
-    finding.run_id = run.info.run_id
+    finding.run_id, finding.status = run.info.run_id, run.info.status
     _compare(store, run, expected, finding)
     return finding
 
@@ -119,7 +120,7 @@ def _read(path: Path, number: int, expected: _Expected, finding: Finding) -> Poi
             )
         elif entry.kind == "open":
             finding.name = entry.told["name"]
-            expected.adopted = entry.told["run_id"] is not None
+            expected.adopted |= entry.told["run_id"] is not None
             expected.params = {**cut_params(entry.told["params"]), **expected.params}
         elif entry.kind == "artifact":
             expected.files.update(_files(**entry.told))
@@ -168,7 +169,7 @@ def _compare(store: Store, run: Any, expected: _Expected, finding: Finding) -> N
         rows += 1
         stored.add((key, step, at, _as_stored(value)))
     finding.missing = len(expected.points - stored)
-    # In a run that was there before weft went on in it, others have their points too.
+    # In a run that was there before these journals, others have their points too.
     finding.doubled = 0 if expected.adopted else rows - len(stored & expected.points)
     for name, text in expected.params.items():
         if run.data.params.get(name) != text and f"weft.changed.{name}" not in run.data.tags:

@@ -614,3 +614,16 @@ def test_a_model_on_a_disk_that_knows_no_second_names_is_copied(
     tracker.end(Status.FINISHED)
     (model / "last.safetensors").write_bytes(b"others")
     assert (tracker._folder / "1.model" / "last.safetensors").read_bytes() == b"weights"
+
+
+def test_a_third_attempt_repeats_what_either_of_the_others_reported(
+    store: str, track: Track, unshipped: None, tmp_path: Path, client: Client
+) -> None:
+    for values in ([1.0, 2.0], [1.0, 3.0], [1.0, 3.0]):
+        tracker = begun(track(store, folder=tmp_path / "run", wait=0), "third", key="k")
+        tracker.rewind(0)
+        tracker.log([point("x", value, step, _NOW + step + int(10 * values[1])) for step, value in enumerate(values)])
+        tracker.end(Status.FINISHED)
+    ship(store)
+    found = client(store).get_metric_history(tracker.run_id, "x")
+    assert sorted((m.step, m.value) for m in found) == [(0, 1.0), (1, 2.0), (1, 3.0)]

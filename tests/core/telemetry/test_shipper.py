@@ -3,8 +3,10 @@ fault matrix that concern the store's side."""
 
 from __future__ import annotations
 
+import errno
 import io
 import json
+import math
 import os
 import shutil
 import signal
@@ -16,6 +18,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 
@@ -478,6 +481,55 @@ def test_a_model_that_cannot_be_read_is_refused_and_the_run_goes_on(
     assert item == "the model"
     assert "property name" in why
     assert [line.startswith("the model") for line in found(tracker).refused] == [True]
+
+
+def test_what_one_who_ships_has_told_another_does_not_forget(store: str, track: Track, client: Client, unshipped: None) -> None:
+    """It dies after the last row; the trainer has, too."""
+    tracker = begun(track(store, wait=0), "forgets")
+    tracker.log([point("first", math.nan, 0, _NOW)])
+    ship_until(store, tracker)
+    tracker.log([point("second", math.inf, 1, _NOW + 1)])
+    ship_until(store, tracker)
+    abandon(tracker)
+    ship(store)
+    (run,) = runs_of(client, store, tracker)
+    assert run.data.tags["weft.non_finite"] == "first, second"
+    assert (run.info.status, run.info.end_time) == ("FAILED", _NOW + 1)
+
+
+def ship_until(store: str, tracker: JournalTracker) -> None:
+    """Ship what is there of a run under way, by somebody who ends then."""
+    spool = Spool(store)
+    with mock.patch.object(lease, "held", return_value=True):
+        shipping = shipper.Shipper(spool, Store(store))
+        while shipping.turn():
+            pass
+        shipping.close()
+
+
+@pytest.mark.parametrize("folder", [False, True])
+def test_a_disk_of_artifacts_that_is_full_is_waited_for(
+    folder: bool, store: str, track: Track, client: Client, unshipped: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tracker = begun(track(store, wait=0), "artifacts")
+    place = tmp_path / "kept"
+    place.mkdir()
+    (place / "notes.txt").write_text("kept")
+    tracker.artifact(place if folder else place / "notes.txt", "texts")
+    tracker.end(Status.FINISHED)
+    full, copy = iter([True, True, True]), shutil.copyfile
+
+    def copies(source: Any, target: Any, **options: Any) -> Any:
+        if next(full, False):
+            raise OSError(errno.ENOSPC, "No space left on device", str(target))
+        return copy(source, target, **options)
+
+    monkeypatch.setattr("shutil.copyfile", copies)
+    monkeypatch.setattr(shipper, "pause", lambda failures, forbidden=False: 0.0)
+    ship(store)
+    assert next(full, None) is None
+    assert Spool(store).dead_letters(tracker._pointer) == []
+    assert found(tracker).is_right
 
 
 class TestParked:

@@ -268,3 +268,36 @@ def test_values_as_the_tables_hold_them() -> None:
     assert verification._as_stored(-math.inf) == -1.7976931348623157e308
     assert verification._as_stored(math.nan) == math.inf
     assert math.copysign(1, verification._as_stored(-0.0)) == 1
+
+
+def test_a_run_that_goes_on_after_its_journals_were_pruned_arrives(
+    store: str, track: Track, client: Client, unshipped: None, tmp_path: Path
+) -> None:
+    folder = tmp_path / "run"
+    first = begun(track(store, folder=folder, wait=0), "pruned", key="k")
+    first.log([point("x", float(step), step, _NOW + step) for step in range(5)])
+    first.end(Status.FINISHED)
+    ship(store)
+    assert syncing.prune(folder, store)
+    assert not journal.attempts(folder)
+    second = begun(track(store, folder=folder, wait=0), "pruned", key="k")
+    assert second._pointer.attempt == 2
+    second.log([point("x", float(step), step, _NOW + step) for step in range(5, 8)])
+    second.end(Status.FINISHED)
+    ship(store)
+    finding = verification.verify(folder, store)
+    assert (finding.is_right, finding.points) == (True, 3), finding
+    reader = client(store)
+    assert finding.run_id is not None
+    assert sorted(m.step for m in reader.get_metric_history(finding.run_id, "x")) == [*range(8)]
+
+
+def test_a_run_that_can_be_gone_on_with_keeps_its_journals(store: str, track: Track, unshipped: None, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    tracker = begun(track(store, folder=folder, wait=0), "kept", key="k")
+    tracker.end(Status.KILLED)
+    ship(store)
+    (folder / "checkpoint.safetensors").touch()
+    assert not syncing.prune(folder, store)
+    (folder / "checkpoint.safetensors").unlink()
+    assert syncing.prune(folder, store)
