@@ -517,14 +517,15 @@ def test_a_disk_of_artifacts_that_is_full_is_waited_for(
     (place / "notes.txt").write_text("kept")
     tracker.artifact(place if folder else place / "notes.txt", "texts")
     tracker.end(Status.FINISHED)
-    full, copy = iter([True, True, True]), shutil.copyfile
+    full, name = iter([True, True, True]), "copyfile" if folder else "copyfileobj"
+    copy = getattr(shutil, name)
 
-    def copies(source: Any, target: Any, **options: Any) -> Any:
+    def copies(*given: Any, **options: Any) -> Any:
         if next(full, False):
-            raise OSError(errno.ENOSPC, "No space left on device", str(target))
-        return copy(source, target, **options)
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return copy(*given, **options)
 
-    monkeypatch.setattr("shutil.copyfile", copies)
+    monkeypatch.setattr(shutil, name, copies)
     monkeypatch.setattr(shipper, "pause", lambda failures, forbidden=False: 0.0)
     ship(store)
     assert next(full, None) is None
