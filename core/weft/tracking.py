@@ -20,6 +20,7 @@ import traceback
 from collections.abc import Mapping
 from datetime import datetime
 from numbers import Real
+from operator import index
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Any
@@ -107,7 +108,7 @@ class TrackedRun:
             raise WeftError("the run has ended")
         if step is None:
             step = self._step + 1
-        elif type(step) is not int or step not in _INTEGERS:
+        elif isinstance(step, bool) or not hasattr(step, "__index__") or (step := index(step)) not in _INTEGERS:
             raise UserError(f"step: {step!r} is no integer of 64 bits")
         taken = {str(key): _number(key, value) for key, value in values.items()}
         with self._guard:
@@ -135,10 +136,16 @@ class TrackedRun:
         Args:
             series: the most of each statistic; where there are more parameters, they are taken together by module.
         """
+        from torch.nn import Module
+
         from weft.telemetry.watching import Watch
 
-        if every < 1 or series < 1:
-            raise UserError(f"watch: every={every}, series={series}: at least 1")
+        if self._is_over:
+            raise WeftError("the run has ended")
+        if not isinstance(model, Module):
+            raise UserError(f"watch: {str(model)[:100]!r} is no torch.nn.Module")
+        if not all(type(number) is int and number >= 1 for number in (every, series)):
+            raise UserError(f"watch: every={every!r}, series={series!r}: integers, at least 1")
         self._watches.append(Watch(model, every, series, self._tracker))
 
     def artifact(self, path: str | Path, folder: str = "") -> None:
@@ -150,6 +157,8 @@ class TrackedRun:
         source = Path(path).absolute()
         if not source.exists():
             raise UserError(f"artifact: {path}: there is no such file")
+        if self.folder.absolute().resolve().is_relative_to(source.resolve()):
+            raise UserError(f"artifact: {path}: holds the folder of the run itself")
         inside = Path(folder)
         if inside.is_absolute() or ".." in inside.parts:
             raise UserError(f"artifact: folder {folder!r} leads out of the run")
@@ -313,6 +322,8 @@ def _number(key: object, value: Any) -> Any:
     if hasattr(value, "detach"):
         if value.numel() != 1:
             raise UserError(f"{key}: a tensor of {value.numel()} elements is no number")
+        if value.is_complex() or value.is_quantized or value.device.type == "meta" or str(value.layout) != "torch.strided":
+            raise UserError(f"{key}: a tensor of {value.dtype}, {value.layout}, on {value.device} is no real number")
         return value.detach().clone()  # what it stands for may change before the flush
     if isinstance(value, Real) or getattr(value, "shape", None) == ():
         try:

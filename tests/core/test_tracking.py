@@ -348,3 +348,33 @@ def test_a_device_that_is_lost_hides_no_error_and_the_run_ends(tmp_path: Path, m
     entries, _ = journal.read(next(run.folder.glob("*.journal")), 1, 100)
     assert entries[-1].told == {"status": "FAILED"}
     assert any("ZeroDivisionError" in str(entry.told) for entry in entries if entry.kind == "tags")
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [torch.tensor(1 + 2j), torch.ones(1).to_sparse(), torch.ones(1, device="meta")],
+    ids=["complex", "sparse", "meta"],
+)
+def test_a_tensor_that_is_no_real_number_is_refused_at_once(bad: torch.Tensor, tmp_path: Path) -> None:
+    with weft.track("bad", runs=tmp_path, uri=f"sqlite:///{tmp_path}/mlflow.db", every=None, wait=0) as run:
+        run.log({"good": 1.0})
+        with pytest.raises(UserError, match="bad: a tensor of .* is no real number"):
+            run.log({"bad": bad})
+        run.log({"good": 2.0}, step=np.int64(7))
+    rows = journal.rows(next(run.folder.glob("*.journal")))
+    assert [(row.step, *row.values) for row in rows] == [(0, 1.0), (7, 2.0)]
+
+
+def test_what_cannot_be_watched_or_kept_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with weft.track("bad", runs=tmp_path / "runs", uri=f"sqlite:///{tmp_path}/mlflow.db", every=None, wait=0) as run:
+        for model in ("x", None, nn.Linear, [nn.Linear(1, 1)]):
+            with pytest.raises(UserError, match="is no torch.nn.Module"):
+                run.watch(model)  # type: ignore[arg-type]
+        with pytest.raises(UserError, match=r"every=1\.5"):
+            run.watch(nn.Linear(1, 1), every=1.5)  # type: ignore[arg-type]
+        for path in (".", "runs", "", run.folder):
+            with pytest.raises(UserError, match="holds the folder of the run itself"):
+                run.artifact(path)
+    with pytest.raises(WeftError, match="the run has ended"):
+        run.watch(nn.Linear(1, 1))

@@ -258,6 +258,17 @@ class Shipper:
                 self._shipments.pop(later, None)
                 self._spool.register(later)
 
+    def asked(self) -> int:
+        """Return what is another number when a journal has been registered."""
+        return self._spool.changed()
+
+    def rest(self, stopped: threading.Event, seconds: float, asked: int) -> None:
+        """Wait, but no longer than until somebody asks for another turn."""
+        until = time.monotonic() + seconds
+        while not stopped.wait(max(0.0, min(_POLL, until - time.monotonic()))):
+            if time.monotonic() >= until or self.asked() != asked:
+                return
+
     def say(self, text: str) -> None:
         """Tell what is wrong with the store, or with nothing that nothing is."""
         self._records.say(text)
@@ -300,11 +311,12 @@ def _ship(shipper: Shipper, hold: lease.Lease, stopped: threading.Event, idle: f
     failures, quiet = 0, time.monotonic()
     shipper.say("")
     while not stopped.is_set() and hold.stands():
+        asked = shipper.asked()
         try:
             moved = shipper.turn()
         except TrackingError as error:
             shipper.say(_told(error))
-            stopped.wait(pause(failures, isinstance(error, Forbidden)))
+            shipper.rest(stopped, pause(failures, isinstance(error, Forbidden)), asked)
             failures += 1
             quiet = time.monotonic()
             continue

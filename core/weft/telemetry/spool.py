@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 import platformdirs
 
-from weft.telemetry import journal, lease, progress
+from weft.telemetry import journal, progress
 from weft.telemetry.progress import Progress
 from weft.telemetry.store import absolute_uri, database_file
 
@@ -83,13 +83,20 @@ class Spool:
                             found.append(Pointer(key, int(attempt), path))
         return sorted(found)
 
+    def changed(self) -> int:
+        """Return when a journal was registered or forgotten last, in nanoseconds; 0 where there never was one."""
+        try:
+            return (self.folder / "journals").stat().st_mtime_ns
+        except FileNotFoundError:
+            return 0
+
     def progress_of(self, pointer: Pointer) -> Progress:
         """Return how far a journal has come, as far as who ships has told."""
         return progress.of(self._progress, pointer.key, pointer.attempt)
 
     def said(self) -> str:
-        """Return what is wrong with the store at present, empty when nothing is, or when nobody ships who could tell."""
-        return progress.said(self._progress) if lease.held(self.lock) else ""
+        """Return what is wrong with the store, as far as who ships has found, empty when nothing is."""
+        return progress.said(self._progress)
 
     def dead_letters(self, pointer: Pointer) -> list[tuple[int, str, str]]:
         """Return what the store refused for good: the entry's seq, what it was, and the reason."""

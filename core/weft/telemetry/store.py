@@ -177,13 +177,22 @@ def check_there(uri: str) -> None:
     Raises:
         ConfigError: there is no such file, it is no database, or the database can't be reached.
     """
+    check_database(uri)
     database = database_file(uri)
-    if database is None and not uri.startswith("http"):
-        check_reached(uri)
     if database is not None and not database.exists():
         raise ConfigError(f"{shown(uri)}: there is no such file")
     if database is not None:
         check_file(database)
+
+
+def check_database(uri: str) -> None:
+    """Check that a database that isn't a file answers. A server is asked when it is needed.
+
+    Raises:
+        ConfigError: it doesn't.
+    """
+    if database_file(uri) is None and not uri.startswith("http"):
+        check_reached(uri)
 
 
 def check_reached(uri: str) -> None:

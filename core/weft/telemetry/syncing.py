@@ -14,9 +14,12 @@ from weft.telemetry import journal, lease, shipping, verification
 from weft.telemetry.client import Store
 from weft.telemetry.progress import DONE
 from weft.telemetry.spool import Pointer, Spool
+from weft.telemetry.store import check_database
 from weft.telemetry.tracker import Status
 
 _POLL = 0.1
+_PATIENCE = 10.0
+"""Seconds that who ships is given to find out anew whether the store is there: it pauses when it was not."""
 
 
 @dataclass
@@ -53,6 +56,7 @@ def sync(folders: Sequence[Path], uri: str | None, told: Callable[[int, int], ob
             if header is not None and place is not None:
                 by_store.setdefault(place, []).append(Pointer(header["key"], number, path))
     for place, pointers in by_store.items():
+        check_database(place)
         _ = Store(place).client  # raises where it can't be reached, before anything is noted
         _ship(Spool(place), pointers, result, told)
     return result
@@ -61,18 +65,20 @@ def sync(folders: Sequence[Path], uri: str | None, told: Callable[[int, int], ob
 def _ship(spool: Spool, pointers: Iterable[Pointer], result: Synced, told: Callable[[int, int], object]) -> None:
     asked = []
     for pointer in pointers:
-        if spool.progress_of(pointer).state == DONE:
+        if (known := spool.progress_of(pointer)).state == DONE:
             result.before += 1
+            result.problems += [f"{pointer.path}: {known.said}"] if known.said else []
         elif lease.held(journal.lock_of(pointer.path)):
             result.under_way += 1
             spool.register(pointer)
         else:
             spool.register(pointer)
             asked.append(pointer)
+    begun = time.monotonic()
     while left := [pointer for pointer in asked if spool.is_pending(pointer)]:
         told(len(asked) - len(left), len(asked))
         shipping.ensure(spool)
-        if said := spool.said():
+        if time.monotonic() - begun > _PATIENCE and (said := spool.said()):  # until then it may be what was, not what is
             raise TrackingError(f"{said}; {len(left)} journals are left, and are tried again until they are shipped")
         time.sleep(_POLL)
     told(len(asked), len(asked))

@@ -18,7 +18,7 @@ from weft.telemetry.names import Names
 from weft.telemetry.progress import DONE
 from weft.telemetry.redaction import REDACTED
 from weft.telemetry.spool import Pointer, Spool
-from weft.telemetry.store import LARGEST
+from weft.telemetry.store import LARGEST, check_there
 from weft.telemetry.tracker import Status
 
 _AT_ONCE = 10_000
@@ -61,7 +61,7 @@ def verify(folder: Path, uri: str | None) -> Finding:
     """Hold the journals of a run's folder against a store, by default the one that they were written for.
 
     Raises:
-        ConfigError: its password was not written.
+        ConfigError: its password was not written, or there is no such database.
         TrackingError: the store can't be reached.
     """
     finding = Finding(folder)
@@ -73,6 +73,7 @@ def verify(folder: Path, uri: str | None) -> Finding:
     if place is None:
         finding.under_way = any(lease.held(journal.lock_of(path)) for path in journal.attempts(folder).values())
         return finding
+    check_there(place)
     spool, store = Spool(place), Store(place)
     expected, last = _Expected(adopted=min(journal.attempts(folder), default=1) > 1), None
     for number, path in journal.attempts(folder).items():
@@ -201,8 +202,9 @@ def _as_stored(value: float) -> float:
 
 
 def folders(root: Path) -> list[Path]:
-    """Return the folders in and below one that hold journals."""
-    return sorted({path.parent for path in root.rglob(f"*{journal.SUFFIX}")})
+    """Return the folders in and below one that hold journals; what lies below one of them is an artifact of that run."""
+    found = {path.parent for path in root.rglob(f"*{journal.SUFFIX}")}
+    return sorted(folder for folder in found if found.isdisjoint(folder.parents))
 
 
 def home_of(folder: Path) -> str | None:

@@ -952,3 +952,18 @@ def test_a_journal_that_comes_while_the_lock_is_let_go_is_shipped(
     monkeypatch.setattr(lease.Lease, "release", releasing)
     ship(store)
     assert found(late[0]).is_right
+
+
+def test_who_pauses_tries_again_when_somebody_asks(server: FaultyServer, track: Track, monkeypatch: pytest.MonkeyPatch) -> None:
+    tracker = reported(track, server.url)
+    server.plan = lambda number, path: _UNAVAILABLE
+    monkeypatch.setattr(shipper, "pause", lambda failures, forbidden=False: 600.0)
+    thread = threading.Thread(target=shipper.serve, args=(Spool(server.url), threading.Event(), 0.0))
+    thread.start()
+    while not progress.said(Spool(server.url).folder / "progress.db"):
+        time.sleep(0.01)
+    server.reset()
+    Spool(server.url).register(tracker._pointer)
+    thread.join(60)
+    assert not thread.is_alive()
+    assert found(tracker).is_right

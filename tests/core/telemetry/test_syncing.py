@@ -79,7 +79,7 @@ def test_an_offline_run_is_shipped_later_and_to_a_second_store_as_well(
     assert typed("verify", root, "--uri", second) == 0
     assert typed("sync", root, "--uri", second, "--prune") == 0
     assert "journals of 1 runs removed, 0 kept" in capsys.readouterr().out
-    assert sorted(path.name for path in offline._folder.iterdir()) == ["notes.txt"]
+    assert sorted(path.name for path in offline._folder.iterdir()) == ["1.lock", "notes.txt"]
     assert typed("verify", root) == 2
 
 
@@ -301,3 +301,28 @@ def test_a_run_that_can_be_gone_on_with_keeps_its_journals(store: str, track: Tr
     assert not syncing.prune(folder, store)
     (folder / "checkpoint.safetensors").unlink()
     assert syncing.prune(folder, store)
+
+
+def test_a_journal_among_artifacts_is_no_run(offline: JournalTracker) -> None:
+    copied = offline._folder / "artifacts" / "deep"
+    copied.mkdir(parents=True)
+    (copied / "1.journal").touch()
+    assert verification.folders(offline._folder.parent) == [offline._folder]
+
+
+def test_a_store_that_is_not_there_is_not_made_by_looking_for_it(
+    offline: JournalTracker, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    missing = tmp_path / "missing.db"
+    assert typed("verify", str(offline._folder), "--uri", f"sqlite:///{missing}") == 2
+    assert "there is no such file" in capsys.readouterr().err
+    assert not missing.exists()
+
+
+def test_damage_is_told_each_time(offline: JournalTracker, store: str, shipped_at_once: None) -> None:
+    with sqlite3.connect(offline._pointer.path) as connection:
+        connection.execute("DELETE FROM entries WHERE seq = 5")
+    connection.close()
+    first, second = (syncing.sync([offline._folder], store) for _ in range(2))
+    assert (first.shipped, second.before) == (1, 1)
+    assert [len(result.problems) for result in (first, second)] == [1, 1]
