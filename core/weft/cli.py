@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -211,8 +212,6 @@ def evaluate(run: str, overrides: tuple[str, ...], uri: str | None) -> None:
     RUN is its folder or its MLflow id. dataset, split_seed, loss, metric, class_weights, device, precision, threads, compile,
     deterministic and weights (best or last) can be other than they were.
     """
-    import os
-
     from rich.markup import escape
 
     from weft import evaluation
@@ -288,8 +287,7 @@ def serve(
 
     It has no TLS: before it reaches another network, put a proxy that has before it.
     """
-    import os
-
+    from weft import destination
     from weft.telemetry import access, serving, store
 
     place = _place(uri)
@@ -298,6 +296,8 @@ def serve(
         raise ConfigError("password-file: belongs to an account; give its name with --admin")
     if not (artifacts or os.environ.get("MLFLOW_ARTIFACTS_DESTINATION") or store.database_file(place)):
         raise ConfigError(f"artifacts: {store.shown(place)} keeps no files; say where they go with --artifacts FOLDER")
+    if artifacts is not None:
+        destination.check_artifacts(artifacts)
     account = access.account(admin, password_file) if admin is not None else None
     serving.serve(
         place,
@@ -314,13 +314,11 @@ def serve(
 
 def _place(uri: str | None) -> str:
     """Return the store that is asked for, when it is one that can be."""
-    import os
-
     from weft import destination
     from weft.settings import Settings
 
     place = uri or os.environ.get("MLFLOW_TRACKING_URI") or Settings().store
-    destination.check_uri(place)
+    destination.check_uri(place, "--uri")
     return place
 
 
@@ -393,17 +391,17 @@ def _with_journals(folders: tuple[Path, ...], uri: str | None) -> list[Path]:
     from weft.telemetry import verification
 
     if uri is not None:
-        destination.check_uri(uri)
+        destination.check_uri(uri, "--uri")
     roots = folders or (Path(Settings().runs),)
     found = list(dict.fromkeys(folder for root in roots for folder in verification.folders(root)))
     if not found:
-        raise ConfigError(f"no journals in {', '.join(map(str, roots))}; give the folder of a run, or one that holds runs")
+        where = ", ".join(map(str, roots))
+        hint = "give a run's folder, or one that holds runs; weft sync --prune removes those of runs that are in MLflow whole"
+        raise ConfigError(f"no journals in {where}: {hint}")
     return found
 
 
 def _relative(path: Any) -> str:
-    import os
-
     near = os.path.relpath(path)
     return str(path) if near.startswith("..") else near
 

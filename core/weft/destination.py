@@ -6,6 +6,7 @@ import os
 import re
 import tempfile
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from weft.errors import ConfigError
 from weft.folder import Folder
@@ -41,43 +42,89 @@ def check_place(key: str, path: Path) -> None:
     Raises:
         ConfigError: they can't.
     """
-    path = path.absolute()
-    nearest = next(folder for folder in (path, *path.parents) if os.path.exists(folder))
-    if not nearest.is_dir():
-        raise ConfigError(f"{key}: {path}: {nearest} is no folder")
     try:
-        tempfile.TemporaryFile(dir=nearest).close()
-    except OSError as error:
-        raise ConfigError(f"{key}: {path}: nothing can be written in {nearest} ({error.strerror})") from None
+        _check_writable(path.absolute())
+    except ConfigError as error:
+        raise ConfigError(f"{key}: {error}") from None
 
 
-def check_uri(uri: str) -> None:
+def check_uri(uri: str, key: str = "tracking.uri") -> None:
     """Check a store's URI without opening it.
 
+    Args:
+        key: what it was given as, unless it is what `MLFLOW_TRACKING_URI` says.
+
     Raises:
-        ConfigError: MLflow has no such store, or a database can't be where the URI says.
+        ConfigError: MLflow has no such store, it is no address, what speaks with the database isn't installed, or a database
+            can't be where the URI says.
     """
-    if not _KNOWN.fullmatch(uri):
-        shown = redact("uri", uri)
-        if uri.startswith("file:") or "://" not in uri:
-            folder = uri.removeprefix("file:").removeprefix("//")
-            raise ConfigError(
-                f"tracking.uri: {shown!r} is a folder, and MLflow's file store is in maintenance mode; "
-                f"use sqlite:///{folder}/mlflow.db, or another of {_FORMS}"
-            )
-        raise ConfigError(f"tracking.uri: {shown!r} is no store that MLflow has; it could be {_FORMS}")
-    if uri.startswith(("sqlite", "weft+sqlite")):
-        _check_database(uri)
+    if uri == os.environ.get("MLFLOW_TRACKING_URI"):
+        key = "MLFLOW_TRACKING_URI"
+    try:
+        if not _KNOWN.fullmatch(uri):
+            raise ConfigError(_unknown(uri))
+        if uri.startswith(("sqlite", "weft+sqlite")):
+            _check_database(uri)
+        elif uri.startswith("http"):
+            _check_server(uri)
+        else:
+            store.check_driver(uri)
+    except ConfigError as error:
+        raise ConfigError(f"{key}: {error}") from None
+
+
+def check_artifacts(place: str) -> None:
+    """Check where a server is to keep files: a folder, or a store of files, whose address is not opened.
+
+    Raises:
+        ConfigError: it can't be made or written, or is neither.
+    """
+    scheme, is_address, _ = place.partition("://")
+    if scheme == "file" or not is_address:
+        if re.match(r"[a-z][a-z0-9+]+:", place.removeprefix("file:")):
+            raise ConfigError(f"artifacts: {place!r} is neither a folder nor an address such as s3://bucket/weft")
+        check_place("artifacts", Path(place.removeprefix("file://").removeprefix("file:")))
+
+
+def _unknown(uri: str) -> str:
+    shown = redact("uri", uri)
+    if re.match(r"[\w.\-]+:\d+(/|$)", uri):
+        return f"{shown!r} has no scheme: http://{shown}?"
+    if uri.startswith("file:") or "://" not in uri:
+        folder = uri.removeprefix("file:").removeprefix("//")
+        advice = f"use sqlite:///{folder}/mlflow.db, or another of {_FORMS}"
+        return f"{shown!r} is a folder, and MLflow's file store is in maintenance mode; {advice}"
+    return f"{shown!r} is no store that MLflow has; it could be {_FORMS}"
+
+
+def _check_server(uri: str) -> None:
+    try:
+        parts = urlsplit(uri)
+        if parts.hostname and parts.port != 0:
+            return
+    except ValueError:  # of a port or an address of IPv6
+        pass
+    raise ConfigError(f"{redact('uri', uri)!r} is no address of a server; it could be http://localhost:5000")
 
 
 def _check_database(uri: str) -> None:
     file = store.database_file(uri)
     if file is None or file.name == ":memory:":
-        raise ConfigError(f"tracking.uri: {uri!r} keeps nothing; give a file: sqlite:///runs/mlflow.db")
+        raise ConfigError(f"{uri!r} keeps nothing; give a file: sqlite:///runs/mlflow.db")
     if file.is_dir():
-        raise ConfigError(f"tracking.uri: {file} is a folder; give a file: sqlite:///{file}/mlflow.db")
+        raise ConfigError(f"{file} is a folder; give a file: sqlite:///{file}/mlflow.db")
     if file.exists() and not os.access(file, os.W_OK):
-        raise ConfigError(f"tracking.uri: {file} can't be written by this user")
+        raise ConfigError(f"{file} can't be written by this user")
     if file.exists():
         store.check_file(file)
-    check_place("tracking.uri", file.parent)
+    _check_writable(file.parent)
+
+
+def _check_writable(path: Path) -> None:
+    nearest = next(folder for folder in (path, *path.parents) if os.path.exists(folder))
+    if not nearest.is_dir():
+        raise ConfigError(f"{path}: {nearest} is no folder")
+    try:
+        tempfile.TemporaryFile(dir=nearest).close()
+    except OSError as error:
+        raise ConfigError(f"{path}: nothing can be written in {nearest} ({error.strerror})") from None

@@ -10,6 +10,7 @@ import atexit
 import contextlib
 import json
 import logging
+import math
 import os
 import shutil
 import signal
@@ -32,7 +33,7 @@ from weft.settings import Tracking
 from weft.telemetry import provenance, recording, system
 from weft.telemetry.recording import JournalTracker
 from weft.telemetry.redaction import redact
-from weft.telemetry.tracker import Opening, Row, Status
+from weft.telemetry.tracker import STEPS, Opening, Row, Status
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -45,7 +46,10 @@ _FLUSH_SECONDS = 0.5
 _FLUSH_ROWS = 1000
 _MOST_STAGED = 100_000
 """Rows that may wait for a flush before the loop does it itself."""
-_INTEGERS = range(-(2**63), 2**63)
+
+
+_OTHERS = {"run_name": "name", "experiment_name": "experiment", "tracking_uri": "uri"}
+"""What MLflow calls its arguments: taken for params they would be lost in silence."""
 
 
 class Terminated(SystemExit):
@@ -101,14 +105,16 @@ class TrackedRun:
         """Record values at a step, by default one after the last. A tensor of one element stays on its device until the flush.
 
         Raises:
-            UserError: a value is no number, or the step no integer of 64 bits; nothing of it was taken.
+            UserError: no mapping, a value is no number, or the step no integer of 64 bits; nothing of it was taken.
             WeftError: the run has ended.
         """
         if self._is_over:
             raise WeftError("the run has ended")
+        if not isinstance(values, Mapping):
+            raise UserError(f"log: {repr(values)[:100]} is no mapping of names to numbers, such as {{'loss': 0.5}}")
         if step is None:
             step = self._step + 1
-        elif isinstance(step, bool) or not hasattr(step, "__index__") or (step := index(step)) not in _INTEGERS:
+        elif isinstance(step, bool) or not hasattr(step, "__index__") or (step := index(step)) not in STEPS:
             raise UserError(f"step: {step!r} is no integer of 64 bits")
         taken = {str(key): _number(key, value) for key, value in values.items()}
         with self._guard:
@@ -154,6 +160,9 @@ class TrackedRun:
         Raises:
             UserError: it isn't there, or `folder` leads out of the run.
         """
+        for given in (path, folder):
+            if not isinstance(given, (str, os.PathLike)):
+                raise UserError(f"artifact: {repr(given)[:100]} is no path")
         source = Path(path).absolute()
         if not source.exists():
             raise UserError(f"artifact: {path}: there is no such file")
@@ -277,15 +286,24 @@ def track(
         wait: seconds that its end waits for all of it to be in the store.
 
     Raises:
-        ConfigError: it can't be recorded there; nothing was written.
+        ConfigError: an argument that can't be, or it can't be recorded there; nothing was written.
     """
+    _check("text", str | None, name=name, experiment=experiment, uri=uri)
+    _check("path", str | os.PathLike, runs=runs)
+    _check("mapping of names to values", Mapping | None, tags=tags, params=params)
+    _check("number of seconds", int | float | None, every=every)
+    _check("number of seconds", int | float, wait=wait)
+    if not (every is None or 0 < every < math.inf) or not 0 <= wait < math.inf:
+        raise ConfigError(f"every={every!r}, wait={wait!r}: seconds; every is more than 0, or None")
+    for key in _OTHERS.keys() & more.keys():
+        raise ConfigError(f"{key}: is called {_OTHERS[key]} here; for a param of that name: params={{{key!r}: …}}")
     uri = uri or os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{Path(runs)}/mlflow.db"
     experiment = experiment or os.environ.get("MLFLOW_EXPERIMENT_NAME") or Tracking().experiment
     folder = Folder(Path(runs) / f"{datetime.now():%Y-%m-%d}" / f"{datetime.now():%H-%M-%S-%f}")
     if not experiment.strip():
         raise ConfigError("experiment: needs a name")
     destination.check_place("runs", Path(runs))
-    destination.check_uri(uri)
+    destination.check_uri(uri, "uri")
     opening = Opening(
         name=name or Path(sys.argv[0] or "notebook").stem,
         experiment=experiment,
@@ -299,6 +317,12 @@ def track(
     )
     tracker = JournalTracker(folder.path, uri, Path(runs).absolute() / "artifacts", wait=wait)
     return TrackedRun(folder, tracker, opening, every)
+
+
+def _check(kind: str, wanted: Any, **given: object) -> None:
+    for key, value in given.items():
+        if not isinstance(value, wanted):
+            raise ConfigError(f"{key}: {repr(value)[:100]} is no {kind}")
 
 
 def _flat(values: Mapping[str, object], prefix: str = "") -> dict[str, str]:

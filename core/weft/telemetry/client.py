@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from weft.errors import TrackingError
-from weft.telemetry.store import DIALECTS, absolute_uri, database_file, in_one_line, opened, shown
+from weft.telemetry.store import DIALECTS, Point, absolute_uri, check_database, database_file, in_one_line, opened, shown
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -31,8 +31,6 @@ _NAMES_AGAIN = {"ConnectionError", "TimeoutError", "Timeout", "HTTPClientError"}
 _CODES_FORBIDDEN = ("PERMISSION_DENIED", "UNAUTHENTICATED", "CUSTOMER_UNAUTHORIZED")
 
 _T = TypeVar("_T")
-Point = tuple[str, float, int, int]
-"""Key, value, step, and time in milliseconds since 1970."""
 
 
 class OutOfReach(TrackingError):
@@ -63,6 +61,7 @@ class Store:
         """
         try:
             with once():  # who waits for an answer is told at once; who ships asks again by itself
+                check_database(self.uri)
                 client = opened(self.uri)
                 client.search_experiments(max_results=1)
         except Exception as error:

@@ -17,9 +17,9 @@ from typing import Any
 
 from weft.errors import TrackingError
 from weft.telemetry import model_entry
-from weft.telemetry.client import Gone, Point, Store, once
+from weft.telemetry.client import Gone, Store, once
 from weft.telemetry.names import Names, mended
-from weft.telemetry.store import in_one_line, shown
+from weft.telemetry.store import Point, in_one_line, shown
 
 _PARAMS = 100  # in one request; so are the next four, by MLflow's validation
 _NAME_LENGTH = 250

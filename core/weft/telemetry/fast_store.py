@@ -22,15 +22,12 @@ from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 from mlflow.utils.validation import MAX_ENTITY_KEY_LENGTH, _validate_length_limit, _validate_metric_name
 from sqlalchemy.dialects import postgresql, sqlite
 
-from weft.telemetry.store import LARGEST
+from weft.telemetry.store import LARGEST, Point
+from weft.telemetry.tracker import STEPS
 
 _RANKED = ("step", "timestamp", "value")
 _COLUMNS = ("run_uuid", "key", *_RANKED, "is_nan")
 _COPY = f"COPY {SqlMetric.__tablename__} ({', '.join(_COLUMNS)}) FROM STDIN"
-_INTEGERS = range(-(2**63), 2**63)
-
-Point = tuple[str, float, int, int]
-"""Key, value, step, and time in milliseconds since 1970."""
 
 
 class FastStore(SqlAlchemyStore):
@@ -77,9 +74,9 @@ def _row(run_id: str, key: str, value: float, step: int, timestamp: int) -> dict
     _check_key(key)
     if isinstance(value, bool) or not isinstance(value, (float, int)):
         raise _refusal(f"{key}: {value!r} is no number")
-    if type(step) is not int or step not in _INTEGERS:
+    if type(step) is not int or step not in STEPS:
         raise _refusal(f"{key}: step {step!r} is no integer of 64 bits")
-    if type(timestamp) is not int or timestamp not in _INTEGERS or timestamp < 0:
+    if type(timestamp) is not int or timestamp not in STEPS or timestamp < 0:
         raise _refusal(f"{key}: time {timestamp!r} is no positive integer of 64 bits")
     is_nan = math.isnan(value)
     number = 0.0 if is_nan else math.copysign(LARGEST, value) if math.isinf(value) else float(value)

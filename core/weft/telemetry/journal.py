@@ -28,7 +28,7 @@ import sqlite3
 import struct
 import threading
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -37,7 +37,7 @@ import psutil
 
 from weft.errors import JournalError, UserError
 from weft.telemetry import lease
-from weft.telemetry.tracker import Row
+from weft.telemetry.tracker import STEPS, Row
 
 FORMAT = 1
 SUFFIX = ".journal"
@@ -61,7 +61,8 @@ _ELSEWHERE = {
 """Errors of SQLite's that say nothing of what the file holds."""
 _AT_ONCE = 10_000
 _PATIENCE = 20.0
-_INTEGERS = range(-(2**63), 2**63)
+_TRIES = 3
+"""A disk's error may be over the next time; a part that can't be read at the third is damaged."""
 
 _Values = tuple[int, str, int | None, int | None, int | None, bytes | str, int]
 
@@ -257,7 +258,7 @@ def packed(row: Row) -> bytes:
     Raises:
         UserError: one is no number, or its step no integer of 64 bits.
     """
-    if type(row.step) is not int or row.step not in _INTEGERS:
+    if type(row.step) is not int or row.step not in STEPS:
         raise UserError(f"{row.keys[0]}: step {row.step!r} is no integer of 64 bits")
     try:
         return _numbers(len(row.keys)).pack(*row.values)
@@ -353,19 +354,24 @@ def read(path: Path, first: int, most: int) -> tuple[list[Entry], Damage | None]
     Raises:
         sqlite3.Error: the file can't be opened at all, or not now.
     """
-    found: list[Entry] = []
-    with _reading(path) as connection:
-        try:
-            for seq, values in enumerate(connection.execute(_SELECT, (first, most)), first):
-                found.append(_unsealed(values, seq))
-        except sqlite3.DatabaseError as error:
-            if _is_unmade(error):
-                return [], None
-            if _code(error) in _ELSEWHERE:
-                raise
-            start = found[-1].seq + 1 if found else first
-            return found, Damage(start, _next_readable(connection, start), str(error))
-    return found, None
+    tries = _TRIES
+    while True:
+        tries -= 1
+        found: list[Entry] = []
+        with _reading(path) as connection:
+            try:
+                for seq, values in enumerate(connection.execute(_SELECT, (first, most)), first):
+                    found.append(_unsealed(values, seq))
+                return found, None
+            except sqlite3.DatabaseError as error:
+                if _is_unmade(error):
+                    return [], None
+                if _code(error) in _ELSEWHERE:
+                    raise
+                if _code(error) == sqlite3.SQLITE_IOERR and tries:
+                    continue
+                start = found[-1].seq + 1 if found else first
+                return found, Damage(start, _next_readable(connection, start), str(error))
 
 
 def series(path: Path, after: int = 0) -> dict[int, list[str]]:
@@ -386,21 +392,36 @@ def series(path: Path, after: int = 0) -> dict[int, list[str]]:
     return found
 
 
-def rows(path: Path, step: int = _INTEGERS.start) -> Iterator[Row]:
-    """Yield the rows, of this step and later ones, as far as they can be read."""
-    keys = series(path)
+def entries(path: Path, damaged: Callable[[Damage], object] = lambda damage: None) -> Iterator[Entry]:
+    """Yield all entries that can be read; call `damaged` with each part that can't be.
+
+    Raises:
+        sqlite3.Error: the file can't be opened at all, or not now.
+    """
     first = 1
     while True:
-        entries, damage = read(path, first, _AT_ONCE)
-        for entry in entries:
-            if entry.kind == "row" and entry.step >= step and entry.series in keys:
-                yield Row(entry.step, entry.at, keys[entry.series], entry.values)
+        found, damage = read(path, first, _AT_ONCE)
+        yield from found
+        if damage is not None:
+            damaged(damage)
         if damage is not None and damage.next is not None:
             first = damage.next
-        elif entries and damage is None:
-            first = entries[-1].seq + 1
+        elif found and damage is None:
+            first = found[-1].seq + 1
         else:
             return
+
+
+def rows(path: Path, step: int = STEPS.start) -> Iterator[Row]:
+    """Yield the rows, of this step and later ones, as far as they can be read.
+
+    Raises:
+        sqlite3.Error: the file can't be opened at all, or not now.
+    """
+    keys = series(path)
+    for entry in entries(path):
+        if entry.kind == "row" and entry.step >= step and entry.series in keys:
+            yield Row(entry.step, entry.at, keys[entry.series], entry.values)
 
 
 def _next_readable(connection: sqlite3.Connection, start: int) -> int | None:

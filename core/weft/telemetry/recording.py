@@ -192,13 +192,20 @@ class JournalTracker:
                 self._close(kept)
         if lost:
             raise TrackingError(f"{lost} entries could not be kept in {kept.path}: {self._failure}")
-        known = self._spool.wait(self._pointer, self._wait)
+        known = self._spool.wait(self._pointer, self._wait, self._see_to_shipping)
         if told := self._spool.said() or known.said:
             log.warning("%s (all of it is kept in %s; `weft sync` ships it)", told, self._folder)
         if refused := self._spool.dead_letters(self._pointer):
             _, what, why = refused[0]
             more = f", and {len(refused) - 1} more" if refused[1:] else ""
             log.warning("%s refused %s: %s%s (`weft verify` lists all)", shown(self._spool.uri), what, why, more)
+
+    def _see_to_shipping(self) -> None:
+        """See that somebody ships, where who did may have been killed a moment ago."""
+        try:
+            shipping.ensure(self._spool)
+        except TrackingError as error:
+            log.warning("%s", error)
 
     def _kept(self, opening: Opening) -> Journal:
         self._folder.mkdir(parents=True, exist_ok=True)

@@ -22,12 +22,12 @@ from pathlib import Path
 
 from weft.errors import JournalError, TrackingError
 from weft.telemetry import delivery, journal, lease
-from weft.telemetry.client import Forbidden, Gone, Point, Store
+from weft.telemetry.client import Forbidden, Gone, Store
 from weft.telemetry.delivery import Delivery
 from weft.telemetry.names import Names
 from weft.telemetry.progress import DONE, PARKED, SHIPPING, Progress, ProgressFile
 from weft.telemetry.spool import Pointer, Spool
-from weft.telemetry.store import in_one_line, prepare
+from weft.telemetry.store import Point, in_one_line, prepare
 from weft.telemetry.tracker import Status
 
 log = logging.getLogger("weft.shipper")

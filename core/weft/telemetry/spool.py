@@ -15,6 +15,7 @@ import contextlib
 import hashlib
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -102,12 +103,14 @@ class Spool:
         """Return what the store refused for good: the entry's seq, what it was, and the reason."""
         return progress.dead_letters(self._progress, pointer.key, pointer.attempt)
 
-    def wait(self, pointer: Pointer, seconds: float) -> Progress:
-        """Wait until a journal is done with, or who ships has something to say, at most so long."""
+    def wait(self, pointer: Pointer, seconds: float, meanwhile: Callable[[], object] = lambda: None) -> Progress:
+        """Wait until a journal is done with, or who ships has something to say, at most so long; call `meanwhile` again and
+        again."""
         deadline = time.monotonic() + seconds
         while True:
             if not self.is_pending(pointer) or time.monotonic() >= deadline or self.said():
                 return self.progress_of(pointer)
+            meanwhile()
             time.sleep(_PAUSE)
 
     def drain(self, seconds: float) -> None:

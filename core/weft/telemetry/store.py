@@ -34,13 +34,21 @@ SERVED = "WEFT_SERVED"
 """The environment variable that is set where a store is opened for clients of a server."""
 
 _SQLITE = b"SQLite format 3\0"
-
+_PORTS = range(1, 65536)
 
 DIALECTS = ("sqlite", "postgresql")
 """Databases that weft has a store of its own for: where an INSERT can say what to do with a row that is there already."""
 
+Point = tuple[str, float, int, int]
+"""Key, value, step, and time in milliseconds since 1970."""
+
 LARGEST = 1.7976931348623157e308
 """What MLflow's tables hold in the place of infinity."""
+
+_CONNECTION = re.compile(
+    r"API request to \S+ failed with exception .*\(Caused by (?:\w+\(\"HTTPS?Connection(?:Pool)?\([^)]*\): (.*)\"\)|(.*))\)$"
+)
+_PAGE = re.compile(r" Response body: '\s*<.*")
 
 _OURS = re.compile(rf"weft\+(?=(?:{'|'.join(DIALECTS)})(?:\+\w+)?:)")
 
@@ -195,12 +203,35 @@ def check_database(uri: str) -> None:
         check_reached(uri)
 
 
+def check_driver(uri: str) -> None:
+    """Check that something that speaks with a database is installed, and takes its address.
+
+    Raises:
+        ConfigError: it isn't, or doesn't.
+    """
+    import sqlalchemy
+
+    try:
+        address = sqlalchemy.make_url(absolute_uri(uri))
+        if address.port is not None and address.port not in _PORTS:
+            raise ValueError
+        address.get_dialect().import_dbapi()
+    except ValueError:  # int's, too
+        raise ConfigError(f"{shown(uri)}: its port is no number from 1 to {_PORTS[-1]}") from None
+    except ImportError as error:
+        advice = "; for PostgreSQL: pip install 'weft[postgresql]', and postgresql+psycopg://…" if "postgresql" in uri else ""
+        raise ConfigError(f"{shown(uri)}: what speaks with it isn't installed ({error}){advice}") from None
+    except sqlalchemy.exc.ArgumentError as error:
+        raise ConfigError(f"{shown(uri)}: is no address of a database ({in_one_line(error)})") from None
+
+
 def check_reached(uri: str) -> None:
     """Check that a database answers: MLflow would ask it again and again, for minutes.
 
     Raises:
         ConfigError: it doesn't, or what speaks with it isn't installed.
     """
+    check_driver(uri)
     import sqlalchemy
 
     limit = {"connect_timeout": 10} if absolute_uri(uri).startswith("postgresql") else {}
@@ -208,8 +239,6 @@ def check_reached(uri: str) -> None:
         engine = sqlalchemy.create_engine(absolute_uri(uri), connect_args=limit)
         engine.connect().close()
         engine.dispose()
-    except ImportError as error:
-        raise ConfigError(f"{shown(uri)}: can't be opened ({error}); for PostgreSQL: pip install 'weft[postgresql]'") from None
     except sqlalchemy.exc.SQLAlchemyError as error:
         raise ConfigError(f"{shown(uri)}: can't be reached ({in_one_line(error)})") from None
 
@@ -222,7 +251,7 @@ def check_file(database: Path) -> None:
     """
     with database.open("rb") as file:
         if file.read(len(_SQLITE)) not in (_SQLITE, b""):
-            raise ConfigError(f"tracking.uri: {database} is no SQLite database")
+            raise ConfigError(f"{database} is no SQLite database")
 
 
 def opened(uri: str) -> MlflowClient:
@@ -256,6 +285,9 @@ def shown(uri: str) -> str:
 
 
 def in_one_line(error: Exception) -> str:
-    """Return an error in one line; those of a database go on with the statement, and with a link to its manual."""
+    """Return an error in one line. Those of a database go on with the statement, and with a link to its manual; those of a
+    connection begin with how it was made; those of a server that isn't MLflow's end with a page."""
     text = str(error).split("\n[SQL", maxsplit=1)[0].replace("\n", " ").strip()
+    text = _CONNECTION.sub(r"\1\2", text)
+    text = _PAGE.sub("", text)
     return redact("error", text[:1000]) or type(error).__name__

@@ -14,7 +14,6 @@ from weft.telemetry import journal, lease, shipping, verification
 from weft.telemetry.client import Store
 from weft.telemetry.progress import DONE
 from weft.telemetry.spool import Pointer, Spool
-from weft.telemetry.store import check_database
 from weft.telemetry.tracker import Status
 
 _POLL = 0.1
@@ -56,7 +55,6 @@ def sync(folders: Sequence[Path], uri: str | None, told: Callable[[int, int], ob
             if header is not None and place is not None:
                 by_store.setdefault(place, []).append(Pointer(header["key"], number, path))
     for place, pointers in by_store.items():
-        check_database(place)
         _ = Store(place).client  # raises where it can't be reached, before anything is noted
         _ship(Spool(place), pointers, result, told)
     return result

@@ -19,6 +19,10 @@ class Status(StrEnum):
     KILLED = "KILLED"
 
 
+STEPS = range(-(2**63), 2**63)
+"""Steps that a row can have: those that a database's integers can be."""
+
+
 class Row(NamedTuple):
     """Values of several series at one step. `timestamp` is in milliseconds since 1970; a value may be NaN or infinite."""
 

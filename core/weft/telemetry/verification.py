@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import os
 import sqlite3
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,8 +19,6 @@ from weft.telemetry.redaction import REDACTED
 from weft.telemetry.spool import Pointer, Spool
 from weft.telemetry.store import LARGEST, check_there
 from weft.telemetry.tracker import Status
-
-_AT_ONCE = 10_000
 
 
 @dataclass
@@ -108,7 +105,7 @@ def _read(path: Path, number: int, expected: _Expected, finding: Finding) -> Poi
     keys = {place: [expected.names[key] for key in names] for place, names in journal.series(path).items()}
     expected.status = None
     last = 0
-    for entry in _entries(path, finding):
+    for entry in journal.entries(path, lambda damage: finding.problems.append(f"{path.name} is damaged {damage}")):
         last = entry.seq
         whole += 1
         if entry.kind == "row":
@@ -135,21 +132,6 @@ def _read(path: Path, number: int, expected: _Expected, finding: Finding) -> Poi
         finding.under_way = lease.held(lock)
         expected.status = "RUNNING" if finding.under_way else Status.KILLED if lease.word(lock) else Status.FAILED
     return Pointer(header["key"], number, path)
-
-
-def _entries(path: Path, finding: Finding) -> Iterator[journal.Entry]:
-    first = 1
-    while True:
-        entries, damage = journal.read(path, first, _AT_ONCE)
-        yield from entries
-        if damage is not None:
-            finding.problems.append(f"{path.name} is damaged {damage}")
-        if damage is not None and damage.next is not None:
-            first = damage.next
-        elif entries and damage is None:
-            first = entries[-1].seq + 1
-        else:
-            return
 
 
 def _ask_spool(spool: Spool, pointer: Pointer, finding: Finding) -> None:

@@ -126,8 +126,10 @@ SERVE = [
     ("--password-file good", "password-file: belongs to an account"),
     ("--host tracker.example.org", "host: 'tracker.example.org' is no address"),
     ("--uri http://127.0.0.1:9", "is a server with a page of its own"),
-    ("--uri ./mlruns", "tracking.uri: './mlruns' is a folder"),
-    ("--uri mysql+pymysql://h/d --artifacts x", "can't be "),
+    ("--uri ./mlruns", "--uri: './mlruns' is a folder"),
+    ("--uri mysql+pymysql://h/d", "--uri: mysql+pymysql://h/d: what speaks with it isn't installed"),
+    ("--artifacts good", "good is no folder"),
+    ("--artifacts s3:/bucket", "artifacts: 's3:/bucket' is neither a folder nor an address"),
     (
         "--uri postgresql+psycopg://ann:hush@127.0.0.1:9/d",
         "artifacts: postgresql+psycopg://[redacted]@127.0.0.1:9/d keeps no files",

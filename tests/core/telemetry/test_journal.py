@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
@@ -10,6 +11,7 @@ import sqlite3
 import stat
 import struct
 from collections import namedtuple
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -417,6 +419,48 @@ def test_a_locked_journal_is_not_taken_for_a_damaged_one(reader: Any, tmp_path: 
         reader(path)
     locking.close()
     assert reader(path)
+
+
+class _Failing:
+    """A connection whose first selects end in an error of the disk, behind so many rows."""
+
+    def __init__(self, failures: list[int], path: Path):
+        self._failures = failures
+        self._path = path
+
+    def __call__(self, path: Path) -> Any:
+        return contextlib.closing(self)
+
+    def close(self) -> None:
+        pass
+
+    def execute(self, statement: str, values: tuple[int, int]) -> Iterator[Any]:
+        with contextlib.closing(sqlite3.connect(self._path)) as connection:
+            rows = connection.execute(statement, values).fetchall()
+        if not self._failures:
+            return iter(rows)
+        return self._failed(rows[: self._failures.pop()])
+
+    def _failed(self, rows: list[Any]) -> Iterator[Any]:
+        yield from rows
+        error = sqlite3.OperationalError("disk I/O error")
+        error.sqlite_errorcode = sqlite3.SQLITE_IOERR
+        raise error
+
+
+@pytest.mark.parametrize(("failures", "damaged"), [(1, False), (2, False), (3, True)])
+def test_an_error_of_the_disk_that_passes_damages_nothing(
+    failures: int, damaged: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "1.journal"
+    written = Journal(path, {"key": "k"})
+    written.append([Row(step, _NOW, ["a"], [1.0]) for step in range(8)])
+    written.close()
+    monkeypatch.setattr(journal, "_reading", _Failing([4] * failures, path))
+    monkeypatch.setattr(journal, "_next_readable", lambda connection, start: start + 1)
+    entries, damage = journal.read(path, 1, 100)
+    assert damage == (journal.Damage(5, 6, "disk I/O error") if damaged else None)
+    assert len(entries) == (4 if damaged else 9)
 
 
 class TestWhatSQLiteDoesNotNotice:

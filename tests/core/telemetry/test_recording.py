@@ -21,10 +21,10 @@ from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
 from tests.core.telemetry.conftest import Client, Track, Trainer, await_end, begun, point, ship, shipper_of
 from weft.errors import TrackingError, UserError
 from weft.telemetry import delivery, shipper, shipping
-from weft.telemetry.client import Point
 from weft.telemetry.fast_store import FastStore
 from weft.telemetry.progress import ProgressFile
 from weft.telemetry.spool import Spool
+from weft.telemetry.store import Point
 from weft.telemetry.tracker import DatasetInput, Opening, Row, Status
 
 pytestmark = pytest.mark.integration
@@ -327,7 +327,7 @@ def test_a_killed_shipper_is_replaced_and_nothing_is_lost(store: str, client: Cl
     os.kill(killed, signal.SIGKILL)
     tracker.log([point("x", float(step), step, _NOW) for step in range(100)])
     tracker.end(Status.FINISHED)
-    assert tracker.run_id
+    assert not Spool(store).is_pending(tracker._pointer)
     assert shipper_of(store) != killed
     run = client(store).get_run(tracker.run_id)
     assert (run.info.status, len(client(store).get_metric_history(tracker.run_id, "x"))) == ("FINISHED", 100)

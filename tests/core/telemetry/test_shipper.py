@@ -297,6 +297,19 @@ def test_a_server_that_is_no_mlflow_is_told_and_the_journal_stays(
     assert found(tracker).is_right
 
 
+def test_a_database_that_is_away_is_told_without_its_password(
+    track: Track, unshipped: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uri = "postgresql+psycopg://weft:hush@127.0.0.1:9/tracking"
+    tracker = reported(track, uri)
+    stopped = threading.Event()
+    monkeypatch.setattr(shipper, "pause", lambda failures, forbidden=False: stopped.set() or 0.0)
+    shipper.serve(Spool(uri), stopped)  # MLflow's own way would take minutes
+    assert "can't be reached" in Spool(uri).said()
+    assert "hush" not in Spool(uri).said()
+    assert Spool(uri).is_pending(tracker._pointer)
+
+
 def test_row_20_a_locked_database_is_waited_for(
     store: str, track: Track, unshipped: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -176,3 +176,40 @@ def _is_alive(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
         return False
+
+
+_REQUEST = "API request to http://h:9/api/2.0/mlflow/experiments/search failed with exception "
+_POOL = "HTTPConnectionPool(host='h', port=9): Max retries exceeded with url: /api/2.0/mlflow/experiments/search "
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (
+            f"{_REQUEST}{_POOL}(Caused by NewConnectionError(\"HTTPConnection(host='h', port=9): "
+            'Failed to establish a new connection: [Errno 111] Connection refused"))',
+            "Failed to establish a new connection: [Errno 111] Connection refused",
+        ),
+        (
+            f"{_REQUEST}{_POOL}(Caused by ReadTimeoutError(\"HTTPConnectionPool(host='h', port=9): "
+            'Read timed out. (read timeout=1)"))',
+            "Read timed out. (read timeout=1)",
+        ),
+        (
+            f"{_REQUEST}{_POOL}(Caused by ProtocolError('Connection aborted.', ConnectionResetError(104, 'reset')))",
+            "ProtocolError('Connection aborted.', ConnectionResetError(104, 'reset'))",
+        ),
+        (
+            "failed with error code 404 != 200. Response body: '<!DOCTYPE HTML>\n<html lang=\"en\">\n</html>'",
+            "failed with error code 404 != 200.",
+        ),
+        (
+            "failed with error code 500 != 200. Response body: 'full'",
+            "failed with error code 500 != 200. Response body: 'full'",
+        ),
+        ("(sqlite3.OperationalError) database is locked\n[SQL: INSERT …]", "(sqlite3.OperationalError) database is locked"),
+        ("", "ValueError"),
+    ],
+)
+def test_an_error_is_told_in_one_line_that_says_what_it_was(error: str, line: str) -> None:
+    assert stores.in_one_line(ValueError(error)) == line
