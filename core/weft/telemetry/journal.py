@@ -51,13 +51,8 @@ _INSERT = "INSERT INTO entries VALUES (?, ?, ?, ?, ?, ?, ?)"
 _SELECT = "SELECT seq, kind, step, at, series, content, checksum FROM entries WHERE seq >= ? ORDER BY seq LIMIT ?"
 _NETWORKS = "nfs nfs4 cifs smb smb2 smb3 smbfs afpfs 9p ceph lustre glusterfs beegfs gpfs sshfs".split()  # noqa: SIM905
 _HEAD = struct.Struct("<qqqq")
-_ELSEWHERE = {
-    sqlite3.SQLITE_BUSY,
-    sqlite3.SQLITE_LOCKED,
-    sqlite3.SQLITE_NOMEM,
-    sqlite3.SQLITE_CANTOPEN,
-    sqlite3.SQLITE_READONLY,
-}
+_LOCKED = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
+_ELSEWHERE = {*_LOCKED, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY}
 """Errors of SQLite's that say nothing of what the file holds."""
 _AT_ONCE = 10_000
 _PATIENCE = 20.0
@@ -334,7 +329,7 @@ def header(path: Path) -> dict[str, Any] | None:
             (version,) = connection.execute("PRAGMA user_version").fetchone()
         entries, _ = read(path, 1, 1)
     except sqlite3.Error as error:
-        raise JournalError(f"{path}: can't be read ({error})") from None
+        raise JournalError(f"{path}: can't be read ({error})") from error
     if not tables and not lease.count(lock_of(path)):
         return None
     if not tables:
@@ -475,8 +470,11 @@ def _code(error: sqlite3.DatabaseError) -> int:
     return getattr(error, "sqlite_errorcode", sqlite3.SQLITE_OK) & 0xFF
 
 
-def is_passing(error: sqlite3.Error) -> bool:
+def is_passing(error: JournalError | sqlite3.Error) -> bool:
     """Whether an error says nothing of what the file holds: it may be read another time."""
+    if isinstance(error, JournalError):  # it has never been read: only a lock is sure to pass
+        cause = error.__cause__
+        return isinstance(cause, sqlite3.DatabaseError) and _code(cause) in _LOCKED
     return isinstance(error, sqlite3.DatabaseError) and _code(error) in _ELSEWHERE
 
 

@@ -73,7 +73,7 @@ class Shipment:
         except Gone as error:
             self._park(str(error))
         except (JournalError, sqlite3.Error) as error:
-            if isinstance(error, sqlite3.Error) and journal.is_passing(error) and os.access(self.pointer.path, os.R_OK):
+            if journal.is_passing(error) and os.access(self.pointer.path, os.R_OK):
                 return False
             self._park(f"{self.pointer.path}: {error}")
         except TrackingError:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
 import subprocess
 import sys
@@ -49,6 +51,19 @@ def test_who_is_patient_gets_it(file: Path) -> None:
         assert process.stdin is not None
         process.stdin.close()
         Lease(file, patience=60).release()
+
+
+def test_a_file_system_that_knows_no_locks_is_told_and_nothing_is_left_open(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    before = len(os.listdir("/proc/self/fd"))
+    monkeypatch.setattr(fcntl, "lockf", refused)
+    with pytest.raises(OSError, match="No locks available"):
+        Lease(file, patience=60)
+    assert len(os.listdir("/proc/self/fd")) == before
 
 
 def test_it_keeps_a_count_and_a_word_until_it_is_taken_again(file: Path) -> None:

@@ -330,6 +330,18 @@ class TestFork:
         assert lease.word(journal.lock_of(tracker._pointer.path)) == "SIGINT"
 
 
+def test_at_the_end_it_is_told_that_nobody_can_ship(
+    tracker: JournalTracker, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(spool: object) -> None:
+        raise TrackingError("the process that ships can't be started")
+
+    monkeypatch.setattr(shipping, "ensure", broken)
+    monkeypatch.setattr(tracker, "_wait", 0.01)
+    tracker.end(Status.FINISHED)
+    assert "the process that ships can't be started" in caplog.text
+
+
 def test_values_are_kept_from_eyes_that_look_for_secrets(uri: str, track: Track, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     tracker = begun(track(uri, wait=0), "x", params={"api_key": "hush"}, tags={"url": "https://ann:hush@host/"})

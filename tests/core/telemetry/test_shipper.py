@@ -298,8 +298,9 @@ def test_a_server_that_is_no_mlflow_is_told_and_the_journal_stays(
 
 
 def test_a_database_that_is_away_is_told_without_its_password(
-    track: Track, unshipped: None, monkeypatch: pytest.MonkeyPatch
+    track: Track, tmp_path: Path, unshipped: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     uri = "postgresql+psycopg://weft:hush@127.0.0.1:9/tracking"
     tracker = reported(track, uri)
     stopped = threading.Event()
@@ -327,6 +328,33 @@ def test_row_20_a_locked_database_is_waited_for(
     assert time.monotonic() - begin > 2.5
     holder.close()
     assert found(tracker).is_right
+
+
+def test_a_journal_that_can_not_be_read_now_is_read_later(
+    store: str, track: Track, unshipped: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tracker = reported(track, store)
+    shipping = shipper.Shipper(Spool(store), Store(store))
+    locked = sqlite3.OperationalError("database is locked")
+    locked.sqlite_errorcode = sqlite3.SQLITE_BUSY
+    monkeypatch.setattr(shipper, "_ENTRIES", 1)
+    for _ in range(2):  # before anything of it is known, and behind its first entry
+        with mock.patch.object(journal, "read", side_effect=locked):
+            assert shipping.turn() is False
+        assert shipping.turn()
+    while shipping.turn() is not None:
+        pass
+    shipping.close()
+    assert found(tracker).is_right
+
+
+def test_a_rest_lasts_as_long_as_it_is_to(store: str, unshipped: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shipper, "_POLL", 0.001)
+    shipping = shipper.Shipper(Spool(store), Store(store))
+    begin = time.monotonic()
+    shipping.rest(threading.Event(), 0.05, shipping.asked())
+    assert 0.05 <= time.monotonic() - begin < 10
+    shipping.close()
 
 
 def test_row_21_a_second_shipper_leaves_the_first_alone(store: str, trainer: Trainer, track: Track, unshipped: None) -> None:
