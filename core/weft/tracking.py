@@ -158,7 +158,7 @@ class TrackedRun:
         """Keep a copy of a file, or of a folder, as it is now, under `folder` of the run.
 
         Raises:
-            UserError: it isn't there, or `folder` leads out of the run.
+            UserError: it isn't there or can't be copied, or `folder` leads out of the run.
         """
         for given in (path, folder):
             if not isinstance(given, (str, os.PathLike)):
@@ -171,14 +171,18 @@ class TrackedRun:
         inside = Path(folder)
         if inside.is_absolute() or ".." in inside.parts:
             raise UserError(f"artifact: folder {folder!r} leads out of the run")
-        kept = self.folder / "artifacts" / inside
-        kept.mkdir(parents=True, exist_ok=True)
-        if source.is_dir():
-            kept = kept / source.name
-            shutil.copytree(source, kept, dirs_exist_ok=True)
-            self._tracker.artifact(kept, str(inside / source.name))
-        else:
-            self._tracker.artifact(Path(shutil.copy2(source, kept)), "" if folder == "" else str(inside))
+        kept = self.folder / "artifacts" / inside / source.name
+        try:
+            if (odd := _no_file(source)) is not None:
+                raise UserError(f"artifact: {path}: {odd} is neither a file nor a folder, or leads back to a folder it lies in")
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            if source.is_dir():
+                shutil.copytree(source, kept, dirs_exist_ok=True)
+            else:
+                shutil.copy2(source, kept)
+        except OSError as error:
+            raise UserError(f"artifact: {path}: can't be copied to {kept} ({error})") from None
+        self._tracker.artifact(kept, str(inside / source.name) if source.is_dir() else str(inside) if inside.parts else "")
 
     def tag(self, **tags: object) -> None:
         """Set tags; a later value replaces an earlier one."""
@@ -333,6 +337,16 @@ def _flat(values: Mapping[str, object], prefix: str = "") -> dict[str, str]:
         else:
             found[f"{prefix}{key}"] = str(value)
     return found
+
+
+def _no_file(path: Path, above: tuple[Path, ...] = ()) -> Path | None:
+    """Return what can't be copied to its end: a device, a pipe, a link to nowhere or to a folder that it lies in."""
+    if path.is_file():
+        return None
+    real = path.resolve()
+    if not path.is_dir() or real in above:
+        return path
+    return next((odd for inner in sorted(path.iterdir()) if (odd := _no_file(inner, (*above, real))) is not None), None)
 
 
 def _number(key: object, value: Any) -> Any:

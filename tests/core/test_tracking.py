@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import shutil
 import signal
 import subprocess
@@ -12,6 +13,7 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -392,3 +394,45 @@ def test_what_cannot_be_watched_or_kept_is_refused(tmp_path: Path, monkeypatch: 
                 run.artifact(path)
     with pytest.raises(WeftError, match="the run has ended"):
         run.watch(nn.Linear(1, 1))
+
+
+@pytest.mark.parametrize("odd", ["/dev/zero", "pipe", "folder", "back", "loop", "closed", "below a file"])
+def test_what_cannot_be_copied_is_no_artifact(odd: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    os.mkfifo("pipe")
+    for name in ("folder", "back", "closed"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "good").touch()
+    os.mkfifo("folder/pipe")
+    os.symlink(".", "back/again")
+    os.symlink("nowhere", "back/none")
+    os.symlink("loop", "loop")
+    (tmp_path / "closed" / "secret").touch(mode=0)
+    if odd == "closed" and os.geteuid() == 0:
+        monkeypatch.setattr(shutil, "copytree", mock.Mock(side_effect=PermissionError(13, "Permission denied")))
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    with weft.track("odd", runs=tmp_path / "runs", uri=uri, every=None, wait=0) as run:
+        run.artifact("folder/good")
+        with pytest.raises(UserError, match=r"^artifact: "):
+            run.artifact(*("folder/good", "good") if odd == "below a file" else (odd,))
+        run.artifact("folder/good", "again/deeper")
+    (path,) = run.folder.glob("*.journal")
+    kept = [entry.told for entry in journal.entries(path) if entry.kind == "artifact"]
+    root = run.folder.absolute()
+    assert kept[1:] == [
+        {"path": f"{root}/artifacts/good", "folder": ""},
+        {"path": f"{root}/artifacts/again/deeper/good", "folder": "again/deeper"},
+    ]
+
+
+def test_a_folder_is_kept_with_what_its_links_lead_to(tmp_path: Path) -> None:
+    (tmp_path / "real" / "inner").mkdir(parents=True)
+    (tmp_path / "real" / "inner" / "file").write_text("text")
+    os.symlink("inner", tmp_path / "real" / "link")
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    with weft.track("links", runs=tmp_path / "runs", uri=uri, every=None, wait=0) as run:
+        run.artifact(tmp_path / "real", "below")
+    assert (run.folder / "artifacts" / "below" / "real" / "link" / "file").read_text() == "text"
+    (path,) = run.folder.glob("*.journal")
+    kept = [entry.told for entry in journal.entries(path) if entry.kind == "artifact"]
+    assert kept[1:] == [{"path": f"{run.folder.absolute()}/artifacts/below/real", "folder": "below/real"}]

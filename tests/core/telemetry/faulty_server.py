@@ -83,6 +83,17 @@ def slow(seconds: float) -> Fault:
     return fault
 
 
+def dripping(seconds: float) -> Fault:
+    """Do what is asked, and answer byte by byte, with so long between two."""
+
+    def fault(server: FaultyServer, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        for byte in b"".join(server.app(environ, start_response)):
+            time.sleep(seconds)
+            yield bytes([byte])
+
+    return fault
+
+
 def poisoned(word: str) -> Fault:
     """Refuse a request that holds a word, as MLflow refuses what it doesn't like."""
 

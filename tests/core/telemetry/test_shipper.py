@@ -13,6 +13,8 @@ import signal
 import socket
 import sqlite3
 import statistics
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -24,7 +26,7 @@ import pytest
 
 from tests.core.telemetry import faulty_server
 from tests.core.telemetry.conftest import Client, Track, Trainer, begun, point, ship
-from tests.core.telemetry.faulty_server import FaultyServer, breaking, losing, poisoned, refusing, slow
+from tests.core.telemetry.faulty_server import FaultyServer, breaking, dripping, losing, poisoned, refusing, slow
 from weft.errors import TrackingError
 from weft.telemetry import delivery, journal, lease, progress, shipper, verification
 from weft.telemetry.client import OutOfReach, Store
@@ -218,21 +220,48 @@ def test_row_12_a_storm_of_refusals_is_no_hot_loop() -> None:
     assert len({shipper.pause(5) for _ in range(10)}) == 10, "many don't come back at once"
 
 
-def test_row_13_a_slow_server_slows_nobody_down(server: FaultyServer, track: Track) -> None:
-    server.plan = lambda index, path: slow(0.3)
+@pytest.mark.parametrize("fault", [slow(0.3), dripping(0.002)], ids=["slow", "dripping"])
+def test_row_13_a_slow_server_slows_nobody_down(fault: Any, server: FaultyServer, track: Track) -> None:
+    server.plan = lambda index, path: fault
     tracker = begun(track(server.url, wait=0), "faults")
-    shipping = threading.Thread(target=ship, args=(server.url,))
+    command = [sys.executable, "-P", "-W", "ignore", "-m", "weft.telemetry.shipper"]
+    shipping = subprocess.Popen(command, stdin=subprocess.PIPE, text=True)
+    assert shipping.stdin is not None
+    shipping.stdin.write(json.dumps({"uri": server.url, "idle": 0.2}))
+    shipping.stdin.close()
     took = []
     for step in range(300):
         begin = time.perf_counter()
         tracker.log([point("loss", step / 7, step, _NOW + step)])
         took.append(time.perf_counter() - begin)
+        if step == 150:  # the other half while requests are under way
+            while not server.injected:
+                time.sleep(0.001)
     tracker.end(Status.FINISHED)
-    shipping.start()
-    shipping.join()
+    assert shipping.wait(120) == 0
     server.reset()
     assert statistics.median(took) < 0.01
     assert found(tracker).is_right
+
+
+def test_row_13_a_million_points_that_wait_take_no_memory(store: str, trainer: Trainer) -> None:
+    source = """
+        import psutil
+        from weft.telemetry import shipping
+
+        def report(first):
+            for start in range(first, first + 10_000, 100):
+                tracker.log([Row(step, step, keys, [step / 7] * 100) for step in range(start, start + 100)])
+            return psutil.Process().memory_info().rss
+
+        shipping.ensure = lambda spool: None  # the store never answers
+        keys = [f"key{number}" for number in range(100)]
+        tracker.start(Opening("waiting", "memory"))
+        before = report(0)
+        print(report(10_000) - before, flush=True)
+    """
+    told, wrong = trainer(source, store).communicate(timeout=120)
+    assert int(told) < 20e6, wrong
 
 
 @pytest.mark.parametrize("status", ["401 Unauthorized", "403 Forbidden"])
