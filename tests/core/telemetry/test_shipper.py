@@ -17,6 +17,7 @@ import subprocess
 import sys
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -230,15 +231,17 @@ def test_row_13_a_slow_server_slows_nobody_down(fault: Any, server: FaultyServer
     shipping.stdin.write(json.dumps({"uri": server.url, "idle": 0.2}))
     shipping.stdin.close()
     took = []
-    for step in range(300):
-        begin = time.perf_counter()
-        tracker.log([point("loss", step / 7, step, _NOW + step)])
-        took.append(time.perf_counter() - begin)
-        if step == 150:  # the other half while requests are under way
-            while not server.injected:
-                time.sleep(0.001)
-    tracker.end(Status.FINISHED)
-    assert shipping.wait(120) == 0
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of MLflow's server, which is in this process
+        for step in range(300):
+            begin = time.perf_counter()
+            tracker.log([point("loss", step / 7, step, _NOW + step)])
+            took.append(time.perf_counter() - begin)
+            if step == 150:  # the other half while requests are under way
+                while not server.injected:
+                    time.sleep(0.001)
+        tracker.end(Status.FINISHED)
+        assert shipping.wait(120) == 0
     server.reset()
     assert statistics.median(took) < 0.01
     assert found(tracker).is_right
