@@ -14,7 +14,7 @@ from weft.settings import Settings
 from weft.telemetry import store
 from weft.telemetry.redaction import redact
 
-_KNOWN = re.compile(r"(weft\+)?(sqlite|postgresql)(\+\w+)?://.+|(mysql|mssql)(\+\w+)?://.+|https?://.+")
+_KNOWN = re.compile(r"(weft\+)?(sqlite(\+pysqlite)?|postgresql(\+\w+)?)://.+|(mysql|mssql)(\+\w+)?://.+|https?://.+")
 _FORMS = "sqlite:///path/to/file.db, postgresql://…, mysql://…, mssql://… or http(s)://…"
 
 
@@ -69,7 +69,7 @@ def check_uri(uri: str, key: str = "tracking.uri") -> None:
             _check_server(uri)
         else:
             store.check_driver(uri)
-    except ConfigError as error:
+    except (ConfigError, OSError, ValueError) as error:  # of a path that is too long, or holds a zero
         raise ConfigError(f"{key}: {error}") from None
 
 
@@ -109,6 +109,8 @@ def _check_server(uri: str) -> None:
 
 def _check_database(uri: str) -> None:
     file = store.database_file(uri)
+    if "///file:" in uri:
+        raise ConfigError(f"{uri!r} is an address within an address; give a file: sqlite:///runs/mlflow.db")
     if file is None or file.name == ":memory:":
         raise ConfigError(f"{uri!r} keeps nothing; give a file: sqlite:///runs/mlflow.db")
     if file.is_dir():

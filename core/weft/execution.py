@@ -253,7 +253,7 @@ def _end(
     try:
         if error is not None and status is Status.FAILED:
             text = folder.path / "traceback.txt"
-            text.write_text("".join(traceback.format_exception(error)))
+            text.write_text(redact("traceback", "".join(traceback.format_exception(error))))
             tracker.artifact(text)
             said = {"weft.error": f"{type(error).__name__}: {error}"}
             tracker.tag(said)

@@ -128,12 +128,21 @@ class TrackedRun:
             self._wake.set()
 
     def flush(self) -> None:
-        """Write what was logged to the journal. When it returns, that outlives this process."""
+        """Write what was logged to the journal. When it returns, that outlives this process.
+
+        Raises:
+            WeftError: a tensor can't be read any more; the rest was written.
+        """
         with self._flushing:
             with self._guard:
-                staged, self._staged = self._staged, []
-            if staged:
-                self._tracker.log(_rows(staged))
+                staged = list(self._staged)
+            rows, lost = _readable(staged)  # may be interrupted, or wait for a device: nothing is taken out before
+            with self._guard:
+                del self._staged[: len(staged)]
+            if rows:
+                self._tracker.log(rows)
+            if lost:
+                raise WeftError(lost)
 
     def watch(self, model: nn.Module, every: int = 50, series: int = 64) -> None:
         """Record norms of the model's gradients, weights and updates at each `every`-th step of its optimizer, and the first.
@@ -176,7 +185,9 @@ class TrackedRun:
             if (odd := _no_file(source)) is not None:
                 raise UserError(f"artifact: {path}: {odd} is neither a file nor a folder, or leads back to a folder it lies in")
             kept.parent.mkdir(parents=True, exist_ok=True)
-            if source.is_dir():
+            if kept.exists() and kept.samefile(source):
+                pass  # it lies where it is to be kept
+            elif source.is_dir():
                 shutil.copytree(source, kept, dirs_exist_ok=True)
             else:
                 shutil.copy2(source, kept)
@@ -242,8 +253,13 @@ class TrackedRun:
             self._tracker.tag({"weft.error": f"{type(error).__name__}: {error}"})
 
     def _note_end(self, status: Status) -> None:
-        self._tracker.end(status)
-        self._record.note(status=str(status), run_id=self._tracker.known_id, ended=time.time())
+        try:
+            self._tracker.end(status)
+        except WeftError:
+            status = Status.FAILED if status is Status.FINISHED else status
+            raise
+        finally:  # also when it is interrupted while the store is waited for
+            self._record.note(status=str(status), run_id=self._tracker.known_id, ended=time.time())
 
     def _keep_flushing(self) -> None:
         while not self._is_over:
@@ -251,7 +267,7 @@ class TrackedRun:
             self._wake.clear()
             try:
                 self.flush()
-            except Exception as error:  # a thread has nobody to raise it to: the next call of the loop's own hears of it
+            except Exception as error:  # a thread has nobody to raise it to
                 log.warning("%s", error, exc_info=not isinstance(error, WeftError))
 
     def _leave(self) -> None:
@@ -316,7 +332,7 @@ def track(
             **provenance.tags(),
             "weft.version": __version__,
             "weft.folder": str(folder.path),
-            **{key: str(value) for key, value in (tags or {}).items()},
+            **{str(key): str(value) for key, value in (tags or {}).items()},
         },
     )
     tracker = JournalTracker(folder.path, uri, Path(runs).absolute() / "artifacts", wait=wait)
@@ -363,7 +379,8 @@ def _number(key: object, value: Any) -> Any:
         if value.is_complex() or value.is_quantized or value.device.type == "meta" or str(value.layout) != "torch.strided":
             raise UserError(f"{key}: a tensor of {value.dtype}, {value.layout}, on {value.device} is no real number")
         return value.detach().clone()  # what it stands for may change before the flush
-    if isinstance(value, Real) or getattr(value, "shape", None) == ():
+    kind = getattr(getattr(value, "dtype", None), "kind", "f")  # of NumPy's: a complex number or a text has none that is real
+    if kind in "biuf" and (isinstance(value, Real) or getattr(value, "shape", None) == ()):
         try:
             return float(value)
         except (TypeError, ValueError, OverflowError):
@@ -383,8 +400,27 @@ def _rows(staged: list[tuple[int, int, Mapping[str, Any]]]) -> list[Row]:
     ]
 
 
+def _readable(staged: list[tuple[int, int, Mapping[str, Any]]]) -> tuple[list[Row], str]:
+    """Return the rows, and what is wrong with those whose tensors can't be read: what is no tensor is left of them."""
+    try:
+        return _rows(staged), ""
+    except Exception:  # one at a time, to find out which
+        pass
+    rows, lost = [], ""
+    for step, at, values in staged:
+        try:
+            rows += _rows([(step, at, values)])
+        except Exception as error:
+            tensors = [key for key, value in values.items() if type(value) is not float]
+            lost = lost or f"{', '.join(tensors)} at step {step}: can't be read, and not recorded ({error})"
+            rows += _rows([(step, at, left)]) if (left := {key: values[key] for key in values if key not in tensors}) else []
+    return rows, lost
+
+
 def _take_over_sigterm() -> None:
     """Have SIGTERM end the program by way of its `with` and `finally`, unless somebody else has a use for it."""
+    if not _under_way:
+        _terminated.clear()
     if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
         signal.signal(signal.SIGTERM, _terminate)
 

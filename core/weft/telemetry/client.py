@@ -1,7 +1,7 @@
 """One store of MLflow, as it is asked: what its answers mean.
 
 What goes wrong is one of three things: the store can't be reached (`OutOfReach`: try again), it doesn't let us in (`Forbidden`:
-wait for somebody), or the run isn't there any more (`Gone`). Everything else is a refusal of what it was asked.
+wait for somebody), or the run isn't there any more (`Gone`). Everything else is taken for a refusal of what it was asked.
 """
 
 from __future__ import annotations
@@ -29,6 +29,10 @@ _CODES_AGAIN = ("TEMPORARILY_UNAVAILABLE", "REQUEST_LIMIT_EXCEEDED", "RESOURCE_E
 _NUMBERS_AGAIN = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ESTALE, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN}
 _NAMES_AGAIN = {"ConnectionError", "TimeoutError", "Timeout", "HTTPClientError"}  # Python's, of requests, of botocore
 _CODES_FORBIDDEN = ("PERMISSION_DENIED", "UNAUTHENTICATED", "CUSTOMER_UNAUTHORIZED")
+
+_STANDSTILL = re.compile(r"\(psycopg2?\.errors\.(ReadOnlySqlTransaction|Undefined(Column|Table|Object))\)")
+"""A database that takes nothing for now, or whose tables are being changed: also as a server tells of it."""
+_DENIED = ".errors.InsufficientPrivilege)"
 
 _T = TypeVar("_T")
 
@@ -194,9 +198,9 @@ class Store:
         code = getattr(error, "error_code", "")
         status = error.get_http_status_code() if hasattr(error, "get_http_status_code") else 0
         told = f"{shown(self.uri)}: {in_one_line(error)}"
-        if code in _CODES_FORBIDDEN or (self.is_server and status in (401, 403)):
+        if code in _CODES_FORBIDDEN or _DENIED in told or (self.is_server and status in (401, 403)):
             return Forbidden(told)
-        if code in _CODES_AGAIN or (self.is_server and status in _AGAIN) or _is_passing(error):
+        if code in _CODES_AGAIN or _STANDSTILL.search(told) or (self.is_server and status in _AGAIN) or _is_passing(error):
             return OutOfReach(told)
         return error
 

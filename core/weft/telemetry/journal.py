@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import errno
 import json
 import os
 import sqlite3
@@ -51,6 +52,7 @@ _INSERT = "INSERT INTO entries VALUES (?, ?, ?, ?, ?, ?, ?)"
 _SELECT = "SELECT seq, kind, step, at, series, content, checksum FROM entries WHERE seq >= ? ORDER BY seq LIMIT ?"
 _NETWORKS = "nfs nfs4 cifs smb smb2 smb3 smbfs afpfs 9p ceph lustre glusterfs beegfs gpfs sshfs".split()  # noqa: SIM905
 _HEAD = struct.Struct("<qqqq")
+_SCARCE = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOLCK, errno.ESTALE}
 _LOCKED = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 _ELSEWHERE = {*_LOCKED, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY}
 """Errors of SQLite's that say nothing of what the file holds."""
@@ -315,6 +317,7 @@ def header(path: Path) -> dict[str, Any] | None:
     Raises:
         JournalError: no journal, or of a format that this weft doesn't know.
     """
+    acknowledged = lease.count(lock_of(path))  # first: one that is begun meanwhile has not lost its beginning
     try:
         with path.open("rb") as file:
             start = file.read(100)
@@ -330,7 +333,7 @@ def header(path: Path) -> dict[str, Any] | None:
         entries, _ = read(path, 1, 1)
     except sqlite3.Error as error:
         raise JournalError(f"{path}: can't be read ({error})") from error
-    if not tables and not lease.count(lock_of(path)):
+    if not tables and not acknowledged:
         return None
     if not tables:
         raise JournalError(f"{path}: its beginning is lost")
@@ -474,6 +477,8 @@ def is_passing(error: JournalError | sqlite3.Error) -> bool:
     """Whether an error says nothing of what the file holds: it may be read another time."""
     if isinstance(error, JournalError):  # it has never been read: only a lock is sure to pass
         cause = error.__cause__
+        if isinstance(cause, OSError):
+            return cause.errno in _SCARCE
         return isinstance(cause, sqlite3.DatabaseError) and _code(cause) in _LOCKED
     return isinstance(error, sqlite3.DatabaseError) and _code(error) in _ELSEWHERE
 

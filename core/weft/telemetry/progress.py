@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ CREATE TABLE IF NOT EXISTS journals (
 CREATE TABLE IF NOT EXISTS dead_letters (
     key TEXT, attempt INTEGER, seq INTEGER, item TEXT, error TEXT, PRIMARY KEY (key, attempt, seq, item)
 );
-CREATE TABLE IF NOT EXISTS store (id INTEGER PRIMARY KEY, said TEXT);
+CREATE TABLE IF NOT EXISTS state (id INTEGER PRIMARY KEY, said TEXT, at REAL);
 """
 
 SHIPPING, DONE, PARKED = "shipping", "done", "parked"
@@ -43,9 +44,10 @@ def of(file: Path, key: str, attempt: int) -> Progress:
     return Progress(*rows[0]) if rows else Progress()
 
 
-def said(file: Path) -> str:
-    """Return what is wrong with the store at present, empty when nothing is."""
-    return "".join(text for (text,) in _ask(file, "SELECT said FROM store"))
+def said(file: Path, since: float = 0.0) -> str:
+    """Return what is wrong with the store, empty when nothing is. What was said before `since`, in seconds since 1970, may be
+    over: who said it may be gone, or pausing."""
+    return "".join(text for (text,) in _ask(file, "SELECT said FROM state WHERE at >= ?", since))
 
 
 def dead_letters(file: Path, key: str, attempt: int) -> list[tuple[int, str, str]]:
@@ -57,13 +59,14 @@ class ProgressFile:
     """The writing side, for the one process that ships to the store."""
 
     def __init__(self, file: Path):
+        """Raises:
+        TrackingError: it can't be opened now.
+        """
         self._file = file
         try:
-            self._connection = self._opened(file)
-        except sqlite3.DatabaseError:  # damaged: it was worth a resend, no more
-            for part in ("", "-wal", "-shm"):
-                file.with_name(file.name + part).unlink(missing_ok=True)
-            self._connection = self._opened(file)
+            self._connection = self._mended(file)
+        except (OSError, sqlite3.Error) as error:
+            raise TrackingError(f"{file}: {error}") from None
 
     def save(self, key: str, attempt: int, progress: Progress) -> None:
         """Keep how far a journal has come.
@@ -89,7 +92,7 @@ class ProgressFile:
     def say(self, text: str) -> None:
         """Tell what is wrong with the store at present, as far as that can be; empty when nothing is."""
         with contextlib.suppress(TrackingError):
-            self._write("INSERT OR REPLACE INTO store VALUES (1, ?)", (text,))
+            self._write("INSERT OR REPLACE INTO state VALUES (1, ?, ?)", (text, time.time()))
 
     def close(self) -> None:
         """Close the file."""
@@ -100,6 +103,16 @@ class ProgressFile:
             self._connection.execute(statement, values)
         except sqlite3.Error as error:
             raise TrackingError(f"{self._file}: {error}") from None
+
+    def _mended(self, file: Path) -> sqlite3.Connection:
+        try:
+            return self._opened(file)
+        except sqlite3.DatabaseError as error:
+            if getattr(error, "sqlite_errorcode", 0) & 0xFF not in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+                raise
+        for part in ("", "-wal", "-shm"):  # damaged: it was worth a resend, no more
+            file.with_name(file.name + part).unlink(missing_ok=True)
+        return self._opened(file)
 
     def _opened(self, file: Path) -> sqlite3.Connection:
         file.touch(mode=0o600)

@@ -23,7 +23,7 @@ from typing import Any
 from weft.errors import TrackingError, WeftError
 from weft.telemetry import journal, lease, shipping
 from weft.telemetry.journal import Event, Journal
-from weft.telemetry.progress import PARKED, Progress
+from weft.telemetry.progress import PARKED, SHIPPING, Progress
 from weft.telemetry.redaction import redact
 from weft.telemetry.spool import Pointer, Spool
 from weft.telemetry.store import shown
@@ -71,6 +71,8 @@ class JournalTracker:
         self._repeats: dict[tuple[str, int], list[bytes]] = {}
         self._last_repeat = -1
         self._diverged = False
+        self._registered = 0.0
+        self._warned: set[str] = set()
         self._journal: Journal | None = None
         self._lost = "the run was not started"
         self._ended = threading.Event()
@@ -88,9 +90,9 @@ class JournalTracker:
             pending = self._spool.is_pending(self._pointer)
             if known.run_id is not None and not (pending and self._ended.is_set()) and known.state != PARKED:
                 return known.run_id
-            if told := self._spool.said() or (not pending and known.said):
+            if told := self._spool.said(self._registered) or (not pending and known.said):
                 raise TrackingError(f"{told} (all of it is kept in {self._folder}; `weft sync` ships it)")
-            shipping.ensure(self._spool)
+            self._have_shipped()
             time.sleep(0.02)
 
     @property
@@ -110,6 +112,10 @@ class JournalTracker:
             TrackingError: no journal can be kept in its folder, or nobody can ship it.
         """
         try:
+            self._spool.make()
+        except OSError as error:
+            raise TrackingError(f"nothing can be shipped to {shown(self._spool.uri)}: {error}") from None
+        try:
             kept = self._journal = self._kept(opening)
         except (OSError, sqlite3.Error) as error:
             raise TrackingError(f"no journal can be kept in {self._folder}: {error}") from None
@@ -124,6 +130,7 @@ class JournalTracker:
         threading.Thread(target=self._keep, daemon=True, name="weft journal").start()
         try:
             self._spool.register(self._pointer)
+            self._registered = time.time()
             shipping.ensure(self._spool)
         except OSError as error:
             raise TrackingError(f"nothing can be shipped to {shown(self._spool.uri)}: {error}") from None
@@ -192,20 +199,36 @@ class JournalTracker:
                 self._close(kept)
         if lost:
             raise TrackingError(f"{lost} entries could not be kept in {kept.path}: {self._failure}")
-        known = self._spool.wait(self._pointer, self._wait, self._see_to_shipping)
-        if told := self._spool.said() or known.said:
+        known = self._spool.wait(self._pointer, self._wait, self._registered, self._see_to_shipping)
+        if told := self._spool.said(self._registered) or known.said:
             log.warning("%s (all of it is kept in %s; `weft sync` ships it)", told, self._folder)
         if refused := self._spool.dead_letters(self._pointer):
             _, what, why = refused[0]
             more = f", and {len(refused) - 1} more" if refused[1:] else ""
             log.warning("%s refused %s: %s%s (`weft verify` lists all)", shown(self._spool.uri), what, why, more)
 
+    def _have_shipped(self) -> None:
+        """See that somebody ships: who did may have been killed a moment ago, and the spool been lost.
+
+        Raises:
+            OSError: the spool can't be written.
+            TrackingError: no process can be started, or one that was has failed.
+        """
+        if not self._spool.is_pending(self._pointer) and self._progress().state == SHIPPING:
+            self._spool.register(self._pointer)
+        shipping.ensure(self._spool)
+
     def _see_to_shipping(self) -> None:
-        """See that somebody ships, where who did may have been killed a moment ago."""
         try:
-            shipping.ensure(self._spool)
-        except TrackingError as error:
-            log.warning("%s", error)
+            self._have_shipped()
+        except (OSError, TrackingError) as error:
+            self._warn(error)
+
+    def _warn(self, error: Exception) -> None:
+        """Tell of what goes wrong beside the training, once."""
+        if str(error) not in self._warned:
+            log.warning("%s, shipped to %s: %s", self._begun().path, shown(self._spool.uri), error)
+            self._warned.add(str(error))
 
     def _kept(self, opening: Opening) -> Journal:
         self._folder.mkdir(parents=True, exist_ok=True)
@@ -216,7 +239,7 @@ class JournalTracker:
         writer = {"store": shown(self._spool.uri), "pid": os.getpid(), "host": socket.gethostname()}
         try:
             return Journal(path, {"key": opening.key, "attempt": number, **writer}, [Event("open", self._opened(opening))])
-        except (OSError, sqlite3.Error):
+        except BaseException:
             self._lease.release()
             raise
 
@@ -343,17 +366,15 @@ class JournalTracker:
 
     def _keep(self) -> None:
         """Beside the training: have the disk keep what was written, and see that somebody ships it."""
-        turns, failed = 0, False
+        turns = 0
         while not self._ended.wait(_SYNCHRONIZE) and not self._lost:
             turns += 1
             try:
                 self._begun().synchronize()
                 if turns % int(_LOOK_AFTER_SHIPPER / _SYNCHRONIZE) == 0:
-                    shipping.ensure(self._spool)
+                    self._have_shipped()
             except (OSError, WeftError) as error:
-                if not failed:
-                    log.warning("%s, shipped to %s: %s", self._begun().path, shown(self._spool.uri), error)
-                failed = True
+                self._warn(error)
 
     def leave_to_parent(self) -> None:
         """In a fork: the run is the parent's."""

@@ -101,7 +101,7 @@ class Shipment:
         try:
             return lease.held(self._lock)
         except OSError as error:
-            raise JournalError(f"whether its trainer lives can't be told ({error})") from None
+            raise JournalError(f"whether its trainer lives can't be told ({error})") from error
 
     def _begin(self) -> None:
         """Refuse what is no journal; learn the names that earlier attempts at this run have had."""
@@ -254,9 +254,9 @@ class Shipper:
             later = Pointer(pointer.key, number, path)
             known = self._spool.progress_of(later)
             if number > pointer.attempt and known.cursor:
+                self._spool.register(later)  # first: the earlier one is forgotten last, and this is done again
                 self._records.save(later.key, number, Progress(run_id=known.run_id))
                 self._shipments.pop(later, None)
-                self._spool.register(later)
 
     def asked(self) -> int:
         """Return what is another number when a journal has been registered."""
@@ -280,7 +280,9 @@ class Shipper:
     def _shipment(self, pointer: Pointer) -> Shipment:
         if pointer not in self._shipments:
             progress = self._spool.progress_of(pointer)
-            if progress.state == PARKED:  # asked for again: it may pass by now
+            if progress.state != SHIPPING and self._store.run_of(pointer.key, progress.run_id) is None:
+                progress = Progress()  # the store isn't what it was: all of it is shipped again
+            elif progress.state == PARKED:  # asked for again: it may pass by now
                 progress = Progress(run_id=progress.run_id, cursor=progress.cursor)
             self._shipments[pointer] = Shipment(pointer, self._store, self._records, progress)
         return self._shipments[pointer]
@@ -354,6 +356,7 @@ def _main() -> None:
     if told is None:  # it was started to be warm, and nothing came of it
         return
     spool = Spool(told["uri"])
+    spool.make()
     _print_to(spool.log)
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s")
     serve(spool, stopped, told.get("idle", _IDLE))
@@ -370,3 +373,4 @@ def _print_to(path: Path) -> None:
 
 if __name__ == "__main__":
     _main()
+    os._exit(0)  # at once: until its end it would be taken for one that has yet to begin

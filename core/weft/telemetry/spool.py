@@ -57,7 +57,7 @@ class Spool:
 
     def register(self, pointer: Pointer) -> None:
         """Have a journal shipped, by who ships or will."""
-        folder = self._made() / "journals"
+        folder = self.make() / "journals"
         beside = folder / f".{pointer.key}.{os.getpid()}"
         beside.write_bytes(os.fsencode(pointer.path.absolute()))
         beside.replace(folder / f"{pointer.key}.{pointer.attempt}")
@@ -95,22 +95,24 @@ class Spool:
         """Return how far a journal has come, as far as who ships has told."""
         return progress.of(self._progress, pointer.key, pointer.attempt)
 
-    def said(self) -> str:
-        """Return what is wrong with the store, as far as who ships has found, empty when nothing is."""
-        return progress.said(self._progress)
+    def said(self, since: float = 0.0) -> str:
+        """Return what is wrong with the store, as far as who ships has found since then, empty when nothing is."""
+        return progress.said(self._progress, since)
 
     def dead_letters(self, pointer: Pointer) -> list[tuple[int, str, str]]:
         """Return what the store refused for good: the entry's seq, what it was, and the reason."""
         return progress.dead_letters(self._progress, pointer.key, pointer.attempt)
 
-    def wait(self, pointer: Pointer, seconds: float, meanwhile: Callable[[], object] = lambda: None) -> Progress:
-        """Wait until a journal is done with, or who ships has something to say, at most so long; call `meanwhile` again and
-        again."""
+    def wait(
+        self, pointer: Pointer, seconds: float, since: float = 0.0, meanwhile: Callable[[], object] = lambda: None
+    ) -> Progress:
+        """Wait until a journal is done with, or who ships has said since then what is wrong, at most so long; call `meanwhile`
+        again and again."""
         deadline = time.monotonic() + seconds
         while True:
-            if not self.is_pending(pointer) or time.monotonic() >= deadline or self.said():
-                return self.progress_of(pointer)
             meanwhile()
+            if not self.is_pending(pointer) or time.monotonic() >= deadline or self.said(since):
+                return self.progress_of(pointer)
             time.sleep(_PAUSE)
 
     def drain(self, seconds: float) -> None:
@@ -120,11 +122,20 @@ class Spool:
             time.sleep(_PAUSE)
 
     def open_progress(self) -> progress.ProgressFile:
-        """Open the progress to write it: for the one who holds the lock."""
-        self._made()
+        """Open the progress to write it: for the one who holds the lock.
+
+        Raises:
+            TrackingError: it can't be opened now.
+        """
+        self.make()
         return progress.ProgressFile(self._progress)
 
-    def _made(self) -> Path:
+    def make(self) -> Path:
+        """Make the folders where they are not there; return the spool's.
+
+        Raises:
+            OSError: they can't be made.
+        """
         for folder in (self.folder, self.folder / "journals"):
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         return self.folder

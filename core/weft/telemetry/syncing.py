@@ -17,8 +17,6 @@ from weft.telemetry.spool import Pointer, Spool
 from weft.telemetry.tracker import Status
 
 _POLL = 0.1
-_PATIENCE = 10.0
-"""Seconds that who ships is given to find out anew whether the store is there: it pauses when it was not."""
 
 
 @dataclass
@@ -55,15 +53,17 @@ def sync(folders: Sequence[Path], uri: str | None, told: Callable[[int, int], ob
             if header is not None and place is not None:
                 by_store.setdefault(place, []).append(Pointer(header["key"], number, path))
     for place, pointers in by_store.items():
-        _ = Store(place).client  # raises where it can't be reached, before anything is noted
-        _ship(Spool(place), pointers, result, told)
+        store = Store(place)
+        _ = store.client  # raises where it can't be reached, before anything is noted
+        _ship(Spool(place), store, pointers, result, told)
     return result
 
 
-def _ship(spool: Spool, pointers: Iterable[Pointer], result: Synced, told: Callable[[int, int], object]) -> None:
-    asked = []
+def _ship(spool: Spool, store: Store, pointers: Iterable[Pointer], result: Synced, told: Callable[[int, int], object]) -> None:
+    asked, begun = [], time.time()
     for pointer in pointers:
-        if (known := spool.progress_of(pointer)).state == DONE:
+        known = spool.progress_of(pointer)
+        if known.state == DONE and store.run_of(pointer.key, known.run_id) is not None:
             result.before += 1
             result.problems += [f"{pointer.path}: {known.said}"] if known.said else []
         elif lease.held(journal.lock_of(pointer.path)):
@@ -72,11 +72,10 @@ def _ship(spool: Spool, pointers: Iterable[Pointer], result: Synced, told: Calla
         else:
             spool.register(pointer)
             asked.append(pointer)
-    begun = time.monotonic()
     while left := [pointer for pointer in asked if spool.is_pending(pointer)]:
         told(len(asked) - len(left), len(asked))
         shipping.ensure(spool)
-        if time.monotonic() - begun > _PATIENCE and (said := spool.said()):  # until then it may be what was, not what is
+        if said := spool.said(begun):
             raise TrackingError(f"{said}; {len(left)} journals are left, and are tried again until they are shipped")
         time.sleep(_POLL)
     told(len(asked), len(asked))
@@ -88,13 +87,16 @@ def _ship(spool: Spool, pointers: Iterable[Pointer], result: Synced, told: Calla
 
 def prune(folder: Path, uri: str | None) -> bool:
     """Remove the journals of a run of which all is in the store, by default its own; return whether they were. One that can be
-    gone on with before its end keeps them: they tell which steps it repeats. The locks stay: attempts are counted by them.
+    gone on with before its end keeps them: they tell which steps it repeats; so does one whose own store waits for them. The
+    locks stay: attempts are counted by them.
 
     Raises:
         ConfigError: its own store is known without its password only.
         TrackingError: the store can't be reached.
     """
     known = journal.attempts(folder)  # one that begins meanwhile is not among them
+    if uri is not None and any(_is_owed(path, number) for number, path in known.items()):
+        return False
     finding = verification.verify(folder, uri)
     if not finding.is_right or (finding.status != Status.FINISHED and (folder / CHECKPOINT).exists()):
         return False
@@ -103,3 +105,12 @@ def prune(folder: Path, uri: str | None) -> bool:
             file.unlink(missing_ok=True)
         shutil.rmtree(path.with_suffix(".model"), ignore_errors=True)
     return True
+
+
+def _is_owed(path: Path, attempt: int) -> bool:
+    """Whether a journal is still to be shipped to the store that it was written for, as far as that is known by its address."""
+    try:
+        header = journal.header(path)
+    except JournalError:
+        return True
+    return header is not None and Spool(header["store"]).is_pending(Pointer(header["key"], attempt, path))

@@ -90,6 +90,8 @@ def verify(folder: Path, uri: str | None) -> Finding:
         finding.problems.append("not in the store")
         return finding
     finding.run_id, finding.status = run.info.run_id, run.info.status
+    if run.info.lifecycle_stage != "active":
+        finding.problems.append(f"deleted in the store (mlflow runs restore --run-id {run.info.run_id} brings it back)")
     _compare(store, run, expected, finding)
     return finding
 

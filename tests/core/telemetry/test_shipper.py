@@ -747,7 +747,7 @@ def test_a_spool_that_is_taken_away_ends_who_ships(store: str, unshipped: None, 
     thread = threading.Thread(target=shipper.serve, args=(spool, threading.Event(), 600.0))
     spool.forget(tracker._pointer)
     thread.start()
-    while not progress._ask(spool.folder / "progress.db", "SELECT id FROM store"):
+    while not progress._ask(spool.folder / "progress.db", "SELECT id FROM state"):
         time.sleep(0.01)
     shutil.rmtree(spool.folder)
     thread.join(30)

@@ -126,7 +126,7 @@ def _train(job: Job) -> None:
     if job.rewinds:
         tracker.rewind(job.first)
     _tell("acknowledged", job.first)
-    step = job.first
+    step, refused = job.first, False
     for flush in range(job.flushes):
         if flush == job.recovers:
             os.environ["PAGES"] = "lifted"
@@ -141,6 +141,7 @@ def _train(job: Job) -> None:
             tracker.log(rows)
         except Exception as error:
             _tell("raised", f"{type(error).__name__}: {error}")
+            refused = True
             break
         else:
             _tell(*(("waiting", tracker.waiting) if tracker.waiting else ("acknowledged", step)))
@@ -150,7 +151,7 @@ def _train(job: Job) -> None:
     _tell("ending")
     try:
         tracker.end(Status.FINISHED)
-        if tracker.waiting == 0 and step == job.first + job.flushes * job.rows:
+        if tracker.waiting == 0 and not refused and step == job.first + job.flushes * job.rows:
             _tell("acknowledged", step)
         _tell("ended")
     except Exception as error:
