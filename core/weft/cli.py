@@ -368,12 +368,11 @@ def verify(folders: tuple[Path, ...], uri: str | None) -> int:
     table = Table("run", "points", "missing", "doubled", "refused", "", box=None)
     wrong = 0
     found = _with_journals(folders, uri)
-    for folder in found:
-        finding = verification.verify(folder, uri)
+    for finding in verification.verify_all(found, uri):
         wrong += not finding.is_right
         counts = (finding.points, finding.missing, finding.doubled, len(finding.refused))
         notes = ["under way"] * finding.under_way + finding.problems + [f"refused {item}" for item in finding.refused]
-        table.add_row(_relative(folder), *map(str, counts), escape("\n".join(notes)))
+        table.add_row(_relative(finding.folder), *map(str, counts), escape("\n".join(notes)))
     console = _console()
     console.print(table)
     console.print(f"{len(found) - wrong} of {len(found)} runs are in MLflow whole, and once", highlight=False)

@@ -73,6 +73,7 @@ class TrackedRun:
         self._watches: list[Watch] = []
         self._error = sys.last_value if hasattr(sys, "last_value") else None
         self._is_over = False
+        self._over = "the run has ended"
         folder.path.mkdir(parents=True, exist_ok=True)
         tracker.start(opening)
         folder.note(status="RUNNING", key=opening.key, name=opening.name, experiment=opening.experiment, started=time.time())
@@ -109,7 +110,7 @@ class TrackedRun:
             WeftError: the run has ended.
         """
         if self._is_over:
-            raise WeftError("the run has ended")
+            raise WeftError(self._over)
         if not isinstance(values, Mapping):
             raise UserError(f"log: {repr(values)[:100]} is no mapping of names to numbers, such as {{'loss': 0.5}}")
         if step is None:
@@ -236,6 +237,13 @@ class TrackedRun:
             self.end(status, told)
         except Exception as lost:
             log.warning("the last values were not recorded: %s", lost, exc_info=not isinstance(lost, WeftError))
+
+    def leave_to_parent(self) -> None:
+        """In a fork: the run is the parent's, which reports and ends it."""
+        self._is_over, self._over = True, "a run is reported by the process that started it, not by its forks"
+        self._staged.clear()
+        self._guard, self._flushing = threading.Lock(), threading.Lock()
+        atexit.unregister(self._leave)
 
     def _stop(self) -> None:
         self._is_over = True
@@ -434,6 +442,15 @@ def _give_back_sigterm() -> None:
 
 _under_way: set[TrackedRun] = set()
 _terminated: list[int] = []
+
+
+def _leave_to_parent() -> None:
+    for run in _under_way:
+        run.leave_to_parent()
+    _under_way.clear()
+
+
+os.register_at_fork(after_in_child=_leave_to_parent)
 
 
 def _terminate(number: int, frame: FrameType | None) -> None:

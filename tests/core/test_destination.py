@@ -64,6 +64,9 @@ def test_stores_that_can_be(uri: str) -> None:
         ("http://:5000", "is no address of a server"),
         ("https://[::1", "is no address of a server"),
         ("sqlite://", "no store"),
+        ("sqlite+aiosqlite:///x.db", "no store"),
+        ("sqlite:///file:x.db?uri=true", "is an address within an address"),
+        (f"sqlite:///{'a' * 300}.db", "tracking.uri: .*File name too long"),
         ("sqlite:///:memory:", "keeps nothing"),
     ],
 )

@@ -27,6 +27,7 @@ from weft.errors import ConfigError, UserError, WeftError
 from weft.folder import Folder
 from weft.telemetry import journal, shipping, verification
 from weft.telemetry.store import absolute_uri
+from weft.telemetry.tracker import Status
 
 pytestmark = pytest.mark.integration
 
@@ -436,3 +437,74 @@ def test_a_folder_is_kept_with_what_its_links_lead_to(tmp_path: Path) -> None:
     (path,) = run.folder.glob("*.journal")
     kept = [entry.told for entry in journal.entries(path) if entry.kind == "artifact"]
     assert kept[1:] == [{"path": f"{run.folder.absolute()}/artifacts/below/real", "folder": "below/real"}]
+
+
+def test_a_tensor_that_can_not_be_read_takes_no_others_with_it(tmp_path: Path) -> None:
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    with weft.track("escaped", runs=tmp_path / "runs", uri=uri, every=None, wait=0) as run:
+        run.log({"good": 1.0})
+        torch.vmap(lambda x: (run.log({"bad": x, "beside": 5.0}), x)[1])(torch.ones(2))
+        run.log({"good": 2.0})
+        with pytest.raises(WeftError, match="bad at step 1: can't be read, and not recorded"):
+            run.flush()
+    assert series(run.folder, "good") == [(0, 1.0), (2, 2.0)]
+    assert series(run.folder, "beside") == [(1, 5.0)]
+
+
+def test_a_flush_that_is_interrupted_takes_nothing_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    with weft.track("interrupted", runs=tmp_path / "runs", uri=uri, every=None, wait=0) as run:
+        run.log({"x": torch.tensor(1.0)})
+        with monkeypatch.context() as patch:
+            patch.setattr("weft.tracking._rows", mock.Mock(side_effect=KeyboardInterrupt))
+            with pytest.raises(KeyboardInterrupt):
+                run.flush()
+    assert series(run.folder, "x") == [(0, 1.0)]
+
+
+def test_an_end_that_is_interrupted_is_noted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    run = weft.track("interrupted", runs=tmp_path / "runs", uri=uri, every=None, wait=0)
+    with monkeypatch.context() as patch:
+        patch.setattr(run._tracker, "end", mock.Mock(side_effect=KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            run.end()
+    assert Folder(run.folder).record()["status"] == "FINISHED"
+    run._tracker.end(Status.FINISHED)
+
+
+def test_a_fork_says_whose_the_run_is(tmp_path: Path) -> None:
+    source = f"""
+    import os, sys, weft
+    with weft.track("fork", runs={str(tmp_path / "runs")!r}, every=None, wait=0) as run:
+        run.log({{"x": 1.0}})
+        pid = os.fork()
+        if pid == 0:
+            try:
+                run.log({{"x": 2.0}})
+            except weft.WeftError as error:
+                print(error, flush=True)
+            sys.exit(0)
+        print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
+        run.log({{"x": 3.0}})
+    print(run.folder, flush=True)
+    """
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(source)], capture_output=True, text=True, check=True)
+    told, code, folder = done.stdout.splitlines()
+    assert told == "a run is reported by the process that started it, not by its forks"
+    assert (code, done.stderr) == ("0", "")
+    assert series(Path(folder), "x") == [(0, 1.0), (1, 3.0)]
+
+
+def test_what_has_no_real_number_is_none(tmp_path: Path) -> None:
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    with weft.track("x", runs=tmp_path / "runs", uri=uri, every=None, wait=0, tags={1: "a"}) as run:
+        for value in (np.complex128(1 + 2j), np.array("4"), np.str_("3")):
+            with pytest.raises(UserError, match="is no number"):
+                run.log({"x": value})
+        run.log({"x": np.float32(2.5), "y": np.array(3)})
+        kept = run.folder / "artifacts" / "note"
+        kept.parent.mkdir()
+        kept.touch()
+        run.artifact(kept)
+    assert series(run.folder, "x") == [(0, 2.5)]

@@ -346,6 +346,12 @@ def header(path: Path) -> dict[str, Any] | None:
     return entries[0].told
 
 
+def moved(path: Path, header: Mapping[str, Any], file: str) -> str:
+    """Return where a file that a journal names is now: with the folder of its run it may have been moved."""
+    home = header.get("folder")
+    return str(path.parent / Path(file).relative_to(home)) if home and Path(file).is_relative_to(home) else file
+
+
 def read(path: Path, first: int, most: int) -> tuple[list[Entry], Damage | None]:
     """Return the entries from `first` on, at most so many; where they end at some that can't be read, also which those are.
 

@@ -236,7 +236,12 @@ class JournalTracker:
         path = self._folder / f"{number}{journal.SUFFIX}"
         self._lease = lease.Lease(journal.lock_of(path))
         self._pointer = Pointer(opening.key, number, path)
-        writer = {"store": shown(self._spool.uri), "pid": os.getpid(), "host": socket.gethostname()}
+        writer = {
+            "folder": str(self._folder),
+            "store": shown(self._spool.uri),
+            "pid": os.getpid(),
+            "host": socket.gethostname(),
+        }
         try:
             return Journal(path, {"key": opening.key, "attempt": number, **writer}, [Event("open", self._opened(opening))])
         except BaseException:

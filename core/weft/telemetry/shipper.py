@@ -19,6 +19,7 @@ import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from weft.errors import JournalError, TrackingError
 from weft.telemetry import delivery, journal, lease
@@ -57,6 +58,7 @@ class Shipment:
         self._keys: dict[int, list[str]] = {}
         self._names = Names()
         self._is_begun = False
+        self._header: dict[str, Any] = {}
         self._last_time = 0
         self._seq = 0
         self._lock = journal.lock_of(pointer.path)
@@ -105,7 +107,7 @@ class Shipment:
 
     def _begin(self) -> None:
         """Refuse what is no journal; learn the names that earlier attempts at this run have had."""
-        journal.header(self.pointer.path)
+        self._header = journal.header(self.pointer.path) or {}
         for number, path in journal.attempts(self.pointer.path.parent).items():
             if number < self.pointer.attempt:
                 with contextlib.suppress(sqlite3.Error):
@@ -159,14 +161,17 @@ class Shipment:
             case "tags":
                 self._run().tags(told)
             case "artifact":
-                self._run().artifact(**told)
+                self._run().artifact(**self._moved(told))
             case "model":
-                self._run().model(**told)
+                self._run().model(**self._moved(told))
             case "end":
                 self._run().end(told["status"], entry.at)
                 self.progress.state = DONE
             case _:
                 self._refuse(f"entry of kind {entry.kind!r}", "this weft doesn't know it")
+
+    def _moved(self, told: dict[str, Any]) -> dict[str, Any]:
+        return {**told, "path": journal.moved(self.pointer.path, self._header, told["path"])}
 
     def _run(self) -> Delivery:
         if self._delivery is None:

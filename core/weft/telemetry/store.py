@@ -189,17 +189,18 @@ def check_there(uri: str) -> None:
     database = database_file(uri)
     if database is not None and not database.exists():
         raise ConfigError(f"{shown(uri)}: there is no such file")
-    if database is not None:
-        check_file(database)
 
 
 def check_database(uri: str) -> None:
-    """Check that a database that isn't a file answers. A server is asked when it is needed.
+    """Check that a database answers, or that a file that is there can be one. A server is asked when it is needed.
 
     Raises:
-        ConfigError: it doesn't.
+        ConfigError: it doesn't, or can't.
     """
-    if database_file(uri) is None and not uri.startswith("http"):
+    file = database_file(uri)
+    if file is not None and file.exists():
+        check_file(file)
+    if file is None and not uri.startswith("http"):
         check_reached(uri)
 
 
@@ -249,9 +250,13 @@ def check_file(database: Path) -> None:
     Raises:
         ConfigError: it isn't.
     """
-    with database.open("rb") as file:
-        if file.read(len(_SQLITE)) not in (_SQLITE, b""):
-            raise ConfigError(f"{database} is no SQLite database")
+    try:
+        with database.open("rb") as file:
+            start = file.read(len(_SQLITE))
+    except OSError as error:
+        raise ConfigError(f"{database}: can't be read ({error.strerror})") from None
+    if start not in (_SQLITE, b""):
+        raise ConfigError(f"{database} is no SQLite database")
 
 
 def opened(uri: str) -> MlflowClient:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from weft.errors import JournalError, TrackingError
+from weft.errors import ConfigError, JournalError, TrackingError
 from weft.folder import CHECKPOINT
 from weft.telemetry import journal, lease, shipping, verification
 from weft.telemetry.client import Store
@@ -33,8 +33,8 @@ def sync(folders: Sequence[Path], uri: str | None, told: Callable[[int, int], ob
     """Ship the journals of these runs' folders to a store, by default each to its own; call `told` with how many are done.
 
     Raises:
-        ConfigError: a journal's own store is known without its password only.
-        TrackingError: a store can't be reached. Shipping goes on by itself once it can.
+        ConfigError: the only one's own store is known without its password only.
+        TrackingError: the only store can't be reached. Shipping goes on by itself once it can.
     """
     result = Synced()
     by_store: dict[str, list[Pointer]] = {}
@@ -42,6 +42,11 @@ def sync(folders: Sequence[Path], uri: str | None, told: Callable[[int, int], ob
         try:
             place = uri or verification.home_of(folder)
         except JournalError as error:
+            result.problems.append(str(error))
+            continue
+        except ConfigError as error:
+            if len(folders) == 1:
+                raise
             result.problems.append(str(error))
             continue
         for number, path in journal.attempts(folder).items():
@@ -54,8 +59,13 @@ def sync(folders: Sequence[Path], uri: str | None, told: Callable[[int, int], ob
                 by_store.setdefault(place, []).append(Pointer(header["key"], number, path))
     for place, pointers in by_store.items():
         store = Store(place)
-        _ = store.client  # raises where it can't be reached, before anything is noted
-        _ship(Spool(place), store, pointers, result, told)
+        try:
+            _ = store.client  # raises where it can't be reached, before anything is noted
+            _ship(Spool(place), store, pointers, result, told)
+        except TrackingError as error:
+            if len(by_store) == 1:
+                raise
+            result.problems.append(str(error))
     return result
 
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import sqlite3
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from weft.errors import ConfigError, JournalError
+from weft.errors import ConfigError, JournalError, TrackingError
 from weft.telemetry import journal, lease
 from weft.telemetry.client import Store
 from weft.telemetry.delivery import cut_params
@@ -96,6 +98,30 @@ def verify(folder: Path, uri: str | None) -> Finding:
     return finding
 
 
+def verify_all(folders: Sequence[Path], uri: str | None) -> Iterator[Finding]:
+    """Verify the journals of several folders. A store that can't be asked is a problem of its own runs, and is asked once.
+
+    Raises:
+        ConfigError, TrackingError: of the only store.
+    """
+    away: dict[str | None, str] = {}
+    for folder in folders:
+        place = uri
+        try:
+            with contextlib.suppress(JournalError):
+                place = uri or home_of(folder)
+            if place in away:
+                raise TrackingError(away[place])
+            finding = verify(folder, uri)
+        except (ConfigError, TrackingError) as error:
+            if uri is not None or len(folders) == 1:
+                raise
+            if place is not None:
+                away[place] = str(error)
+            finding = Finding(folder, problems=[str(error)])
+        yield finding
+
+
 def _read(path: Path, number: int, expected: _Expected, finding: Finding) -> Pointer | None:
     """Take in one journal; return whose it is, None where it was begun and not a word was written."""
     header = journal.header(path)
@@ -123,7 +149,8 @@ def _read(path: Path, number: int, expected: _Expected, finding: Finding) -> Poi
             expected.adopted |= entry.told["run_id"] is not None
             expected.params = {**cut_params(entry.told["params"]), **expected.params}
         elif entry.kind == "artifact":
-            expected.files.update(_files(**entry.told))
+            told = entry.told
+            expected.files.update(_files(journal.moved(path, header, told["path"]), told["folder"]))
         elif entry.kind == "end":
             expected.status = entry.told["status"]
     written = max(last, acknowledged)

@@ -123,6 +123,7 @@ def _served(store: Path, port: int) -> Iterator[FaultyServer]:
     os.environ["_MLFLOW_SERVER_ARTIFACT_ROOT"] = str(store.parent / "artifacts")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
+        import starlette.middleware.wsgi  # noqa: F401 (MLflow imports it with its first request; it warns of itself)
         from mlflow.server import app
         from werkzeug.serving import WSGIRequestHandler, make_server
 

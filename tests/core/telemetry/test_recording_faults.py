@@ -8,6 +8,7 @@ import logging
 import math
 import os
 import re
+import shutil
 import sqlite3
 import threading
 from collections.abc import Callable
@@ -20,6 +21,7 @@ from tests.core.telemetry.conftest import Track, begun, point
 from weft.errors import TrackingError, UserError
 from weft.telemetry import journal, lease, recording, shipping
 from weft.telemetry.recording import JournalTracker
+from weft.telemetry.spool import Spool
 from weft.telemetry.tracker import Opening, Row, Status
 
 _NOW = 1_700_000_000_000
@@ -348,3 +350,24 @@ def test_values_are_kept_from_eyes_that_look_for_secrets(uri: str, track: Track,
     tracker.tag({"my_token": "hush"})
     tracker.end(Status.FINISHED)
     assert b"hush" not in tracker._pointer.path.read_bytes()
+
+
+def test_a_spool_that_is_lost_under_a_run_is_made_anew(tracker: JournalTracker, uri: str) -> None:
+    shutil.rmtree(tracker._spool.folder)
+    tracker.end(Status.FINISHED)
+    assert Spool(uri).is_pending(tracker._pointer)
+
+
+def test_what_was_said_before_a_run_began_is_no_news_of_it(
+    uri: str, track: Track, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(shipping, "ensure", lambda spool: None)
+    records = Spool(uri).open_progress()
+    records.say("yesterday")
+    tracker = begun(track(uri, wait=0.05), "x")
+    tracker.end(Status.FINISHED)
+    assert caplog.messages == []
+    records.say("today")
+    with pytest.raises(TrackingError, match="today"):
+        _ = tracker.run_id
+    records.close()

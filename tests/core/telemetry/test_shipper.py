@@ -30,7 +30,7 @@ from tests.core.telemetry.conftest import Client, Track, Trainer, begun, point, 
 from tests.core.telemetry.faulty_server import FaultyServer, breaking, dripping, losing, poisoned, refusing, slow
 from weft.errors import TrackingError
 from weft.telemetry import delivery, journal, lease, progress, shipper, verification
-from weft.telemetry.client import OutOfReach, Store
+from weft.telemetry.client import Forbidden, OutOfReach, Store
 from weft.telemetry.delivery import Delivery
 from weft.telemetry.recording import JournalTracker
 from weft.telemetry.spool import Pointer, Spool
@@ -492,6 +492,71 @@ def test_an_attempt_waits_for_the_one_before_it_and_repeats_nothing(
     assert found(second).is_right
 
 
+def test_who_dies_before_a_later_attempt_is_repeated_repeats_it(
+    store: str, track: Track, client: Client, unshipped: None
+) -> None:
+    first = begun(track(store, wait=0), "twice", key="two")
+    first.tag({"attempt": "1"})
+    first.end(Status.KILLED)
+    second = begun(track(store, folder=first._folder, wait=0), "twice", key="two")
+    second.tag({"attempt": "2"})
+    second.end(Status.FINISHED)
+    spool = Spool(store)
+    spool.forget(first._pointer)
+    ship(store)
+    spool.register(first._pointer)
+    full = mock.patch.object(Spool, "register", side_effect=OSError(errno.ENOSPC, "No space left on device"))
+    with full, pytest.raises(OSError, match="No space left"):
+        ship(store)
+    ship(store)
+    (run,) = runs_of(client, store, first)
+    assert (run.info.status, run.data.tags["attempt"]) == ("FINISHED", "2")
+
+
+@pytest.mark.parametrize(
+    ("told", "meant"),
+    [
+        ("(psycopg.errors.ReadOnlySqlTransaction) cannot execute COPY FROM in a read-only transaction", OutOfReach),
+        ("(psycopg2.errors.UndefinedTable) relation metrics does not exist", OutOfReach),
+        ("(psycopg.errors.InsufficientPrivilege) permission denied for table metrics", Forbidden),
+    ],
+)
+@pytest.mark.parametrize("uri", ["postgresql+psycopg://weft@h/d", "http://h:5000"])
+def test_a_database_that_takes_nothing_for_now_refuses_nothing_for_good(told: str, meant: type[Exception], uri: str) -> None:
+    from mlflow.exceptions import MlflowException
+
+    def refuse() -> None:
+        raise MlflowException(told)
+
+    with pytest.raises(meant, match="psycopg"):
+        Store(uri).ask(refuse)
+
+
+def test_tables_that_are_being_changed_are_waited_for(postgresql: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import sqlalchemy
+
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    refused: list[tuple[str, str]] = []
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        store = Store(postgresql)
+        run = store.client.create_run(store.experiment("changed", str(tmp_path)))
+    moving = Delivery(store, run, lambda what, why: refused.append((what, why)))
+    moving.points([("x", 1.0, 1, _NOW)])
+    engine = sqlalchemy.create_engine(postgresql, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(sqlalchemy.text("ALTER TABLE metrics RENAME COLUMN is_nan TO renamed"))
+        try:
+            with pytest.raises(OutOfReach, match="UndefinedColumn"):
+                moving.points([("x", 2.0, 2, _NOW)])
+        finally:
+            connection.execute(sqlalchemy.text("ALTER TABLE metrics RENAME COLUMN renamed TO is_nan"))
+    engine.dispose()
+    moving.points([("x", 2.0, 2, _NOW)])
+    assert refused == []
+    assert [metric.step for metric in store.client.get_metric_history(run.info.run_id, "x")] == [1, 2]
+
+
 @pytest.mark.parametrize("fault", [refusing("500 Internal Server Error"), losing], ids=["refused", "lost"])
 def test_row_35_every_request_fails_once_while_a_run_goes_on(
     fault: Any, server: FaultyServer, track: Track, client: Client, tmp_path: Path
@@ -773,7 +838,7 @@ import os, signal, sys, threading, warnings
 warnings.simplefilter("ignore")
 from pathlib import Path
 from weft.telemetry import shipper
-from weft.telemetry.client import OutOfReach, Store
+from weft.telemetry.client import Forbidden, OutOfReach, Store
 from weft.telemetry.delivery import Delivery
 from weft.telemetry.progress import ProgressFile
 from weft.telemetry.spool import Spool

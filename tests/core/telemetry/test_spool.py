@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import time
 from pathlib import Path
 
 import pytest
 
+from weft.errors import TrackingError
+from weft.telemetry.progress import DONE, Progress
 from weft.telemetry.spool import Pointer, Spool
 
 
@@ -67,3 +70,18 @@ def test_that_of_a_server_is_the_user_s(tmp_path: Path, monkeypatch: pytest.Monk
     one, other = Spool("http://localhost:1"), Spool("http://localhost:2")
     assert one.folder.parent == tmp_path / "weft" / "spools"
     assert one.folder != other.folder
+
+
+def test_progress_that_is_locked_or_has_no_room_is_not_thrown_away(spool: Spool) -> None:
+    pointer = Pointer("k", 1, spool.folder / "1.journal")
+    records = spool.open_progress()
+    records.save("k", 1, Progress("run", 7, DONE))
+    records.close()
+    holder = sqlite3.connect(spool.folder / "progress.db", isolation_level=None)
+    holder.execute("PRAGMA journal_mode = DELETE")
+    holder.execute("BEGIN EXCLUSIVE")
+    with pytest.raises(TrackingError, match="database is locked"):
+        spool.open_progress()
+    holder.execute("ROLLBACK")
+    holder.close()
+    assert spool.progress_of(pointer) == Progress("run", 7, DONE)

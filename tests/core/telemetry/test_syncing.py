@@ -326,3 +326,78 @@ def test_damage_is_told_each_time(offline: JournalTracker, store: str, shipped_a
     first, second = (syncing.sync([offline._folder], store) for _ in range(2))
     assert (first.shipped, second.before) == (1, 1)
     assert [len(result.problems) for result in (first, second)] == [1, 1]
+
+
+def test_a_run_that_is_deleted_is_not_whole_and_keeps_its_journals(
+    offline: JournalTracker, store: str, client: Client, shipped_at_once: None
+) -> None:
+    ship(store)
+    run_id = str(verification.verify(offline._folder, store).run_id)
+    client(store).delete_run(run_id)
+    assert (
+        f"deleted in the store (mlflow runs restore --run-id {run_id}" in verification.verify(offline._folder, None).problems[0]
+    )
+    assert not syncing.prune(offline._folder, None)
+    client(store).restore_run(run_id)
+    assert syncing.prune(offline._folder, None)
+
+
+def test_a_store_that_was_lost_gets_all_of_it_again(
+    offline: JournalTracker, store: str, template: Path, shipped_at_once: None
+) -> None:
+    assert syncing.sync([offline._folder], None).shipped == 1
+    shutil.copy(template, store.removeprefix("sqlite:///"))
+    result = syncing.sync([offline._folder], None)
+    assert (result.shipped, result.before) == (1, 0)
+    assert verification.verify(offline._folder, store).is_right
+    assert syncing.sync([offline._folder], None).before == 1
+
+
+def test_what_its_own_store_waits_for_is_not_pruned(
+    offline: JournalTracker, store: str, second: str, shipped_at_once: None
+) -> None:
+    assert syncing.sync([offline._folder], second).shipped == 1
+    assert not syncing.prune(offline._folder, second)
+    assert syncing.sync([offline._folder], None).shipped == 1
+    assert syncing.prune(offline._folder, second)
+
+
+def test_a_folder_that_was_moved_takes_its_artifacts_along(
+    offline: JournalTracker, store: str, second: str, shipped_at_once: None, tmp_path: Path
+) -> None:
+    moved = tmp_path / "elsewhere" / "run"
+    moved.parent.mkdir()
+    offline._folder.rename(moved)
+    assert syncing.sync([moved], second).problems == []
+    finding = verification.verify(moved, second)
+    assert finding.is_right, finding
+    (moved / "notes.txt").write_text("longer than it was")
+    assert "artifact notes.txt has 4 bytes, not 18" in verification.verify(moved, second).problems
+
+
+def test_a_store_that_is_away_keeps_no_other_back(
+    offline: JournalTracker,
+    store: str,
+    track: Track,
+    shipped_at_once: None,
+    unshipped: None,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    for uri in ("http://127.0.0.1:9", "postgresql+psycopg://ann:hush@127.0.0.1:9/d"):
+        for _ in range(2):
+            begun(track(uri, wait=0), "away").end(Status.FINISHED)
+    ship(store)
+    root = str(offline._folder.parent)
+    monkeypatch.setattr(shipping, "ensure", lambda spool: ship(spool.uri))
+    assert typed("sync", root) == 1
+    told = capsys.readouterr().out
+    assert "0 journals shipped, 1 were in the store before" in told
+    assert told.count("http://127.0.0.1:9: can't be reached") == 1
+    assert told.count("give the address with its password") == 2
+    assert typed("verify", root) == 1
+    assert "1 of 5 runs are in MLflow whole" in capsys.readouterr().out
+    assert typed("verify", root, "--uri", "http://127.0.0.1:9") == 1
+    assert "error: http://127.0.0.1:9: can't be reached" in capsys.readouterr().err
