@@ -18,6 +18,7 @@ from weft.experiment import prepare
 from weft.folder import Folder
 from weft.settings import Settings
 from weft.state import Run
+from weft.telemetry import journal
 from weft.telemetry.recording import JournalTracker
 from weft.telemetry.tracker import Tracker
 
@@ -63,6 +64,8 @@ def resumed(folder: str | Path, overrides: Sequence[str], watching: Callable[[Ru
     """Do what `resume` does; every end is a result."""
     there = Folder(Path(folder))
     tree = there.read_config()
+    if (original := journal.original(there.path)) is not None:
+        raise ConfigError(f"{folder}: is a copy of {original}, whose run it is: go on there")
     planned = compose.checked(tree).settings.epochs
     for override in overrides:
         name, _, value = override.partition("=")

@@ -177,7 +177,7 @@ def _begin(
             "weft.version": __version__,
             "weft.folder": str(folder.path),
             "weft.plugins": ", ".join(plugins),
-            "weft.overrides": " ".join(map(redact_override, overrides)),
+            "weft.overrides": " ".join(folder.record().get("overrides") or map(redact_override, overrides)),
             **({"weft.sweep": settings.sweep.name} if settings.sweep.name else {}),
             **tags,
             **(settings.tags or {}),

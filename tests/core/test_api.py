@@ -224,6 +224,11 @@ def test_a_run_goes_on_from_any_folder_and_only_once_at_a_time(here: Path, monke
     result = weft.run("model=linear", "dataset=iris", "epochs=2", "callback=early_stopping", "hydra.run.dir=runs/a")
     with pytest.raises(weft.ConfigError, match="holds a run already"):
         weft.run("model=linear", "dataset=iris", "hydra.run.dir=runs/a")
+    shutil.copytree("runs/a", "copy")
+    before = (here / "copy" / "run.json").read_text()
+    with pytest.raises(weft.ConfigError, match=r"copy: is a copy of .*runs/a, whose run it is: go on there"):
+        api.resume("copy", "epochs=3")
+    assert (here / "copy" / "run.json").read_text() == before
     with pytest.raises(weft.ConfigError, match="is finished; epochs=N makes it longer"):
         api.resume(result.folder)
     with pytest.raises(weft.ConfigError, match="epochs: 2 is no more than the 2 that are done"):

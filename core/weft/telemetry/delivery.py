@@ -181,6 +181,8 @@ def begin(store: Store, opening: Mapping[str, Any], refuse: Refuse) -> Delivery:
     delivery = Delivery(store, run, refuse)
     if run.info.status != "RUNNING":
         store.ask(lambda: store.client.update_run(delivery.run_id, status="RUNNING"))
+    if "weft.error" in run.data.tags:  # of an attempt before this one
+        store.ask(lambda: store.client.delete_tag(delivery.run_id, "weft.error"))
     delivery.tags({**opening["tags"], "weft.key": opening["key"]})
     delivery.params(opening["params"], run.data.params)
     if opening["dataset"] is not None:

@@ -162,10 +162,15 @@ class Journal:
             self._add(items, batch)
 
     def synchronize(self) -> None:
-        """Have the disk keep what was written, against a loss of power. For a thread beside the one that trains."""
+        """Have the disk keep what was written, against a loss of power. For a thread beside the one that trains.
+
+        Raises:
+            OSError: it doesn't, or the file is gone.
+        """
         try:
             file = os.open(f"{self.path}-wal", os.O_RDONLY | os.O_CLOEXEC)
         except FileNotFoundError:  # another mode, in which each transaction has done so
+            os.stat(self.path)
             return
         try:
             os.fsync(file)
@@ -318,6 +323,8 @@ def header(path: Path) -> dict[str, Any] | None:
         JournalError: no journal, or of a format that this weft doesn't know.
     """
     acknowledged = lease.count(lock_of(path))  # first: one that is begun meanwhile has not lost its beginning
+    if path.is_fifo():  # would be waited for
+        raise JournalError(f"{path}: is no journal of weft's")
     try:
         with path.open("rb") as file:
             start = file.read(100)
@@ -497,6 +504,16 @@ def attempts(folder: Path) -> dict[int, Path]:
     """Return the journals of a run's folder by the numbers of their attempts."""
     found = {path.name.removesuffix(SUFFIX): path for path in folder.glob(f"*{SUFFIX}")}
     return {int(number): found[number] for number in sorted(filter(str.isdigit, found), key=int)}
+
+
+def original(folder: Path) -> Path | None:
+    """Return the folder that one is a copy of, where that is there still. To go on in both would be the same attempt twice."""
+    for path in attempts(folder).values():
+        with contextlib.suppress(JournalError):
+            home = Path((header(path) or {}).get("folder", folder))
+            if (home / path.name).exists() and not (home / path.name).samefile(path):
+                return home
+    return None
 
 
 def next_attempt(folder: Path) -> int:

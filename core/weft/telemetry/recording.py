@@ -16,7 +16,7 @@ import struct
 import threading
 import time
 import weakref
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -111,10 +111,8 @@ class JournalTracker:
         Raises:
             TrackingError: no journal can be kept in its folder, or nobody can ship it.
         """
-        try:
+        with self._spool_told():
             self._spool.make()
-        except OSError as error:
-            raise TrackingError(f"nothing can be shipped to {shown(self._spool.uri)}: {error}") from None
         try:
             kept = self._journal = self._kept(opening)
         except (OSError, sqlite3.Error) as error:
@@ -128,12 +126,10 @@ class JournalTracker:
         self._note_written(kept)
         _alive.add(self)
         threading.Thread(target=self._keep, daemon=True, name="weft journal").start()
-        try:
+        with self._spool_told():
             self._spool.register(self._pointer)
             self._registered = time.time()
             shipping.ensure(self._spool)
-        except OSError as error:
-            raise TrackingError(f"nothing can be shipped to {shown(self._spool.uri)}: {error}") from None
 
     def log(self, rows: Sequence[Row]) -> None:
         """Take these rows. When it returns they outlive this process, unless the disk fails.
@@ -206,6 +202,13 @@ class JournalTracker:
             _, what, why = refused[0]
             more = f", and {len(refused) - 1} more" if refused[1:] else ""
             log.warning("%s refused %s: %s%s (`weft verify` lists all)", shown(self._spool.uri), what, why, more)
+
+    @contextlib.contextmanager
+    def _spool_told(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise TrackingError(f"nothing can be shipped to {shown(self._spool.uri)}: {error}") from None
 
     def _have_shipped(self) -> None:
         """See that somebody ships: who did may have been killed a moment ago, and the spool been lost.

@@ -77,6 +77,8 @@ class Shipment:
         except (JournalError, sqlite3.Error) as error:
             if journal.is_passing(error) and os.access(self.pointer.path, os.R_OK):
                 return False
+            if self.progress.run_id is not None and not self.pointer.path.exists():
+                self._close(Status.FAILED, "its journal is gone")
             self._park(f"{self.pointer.path}: {error}")
         except TrackingError:
             raise
@@ -194,7 +196,9 @@ class Shipment:
 
     def _close(self, status: Status, why: str) -> None:
         self._run().tags({"weft.error": why})
-        last = self._last_time or max((row.timestamp for row in journal.rows(self.pointer.path)), default=0)
+        last = self._last_time
+        if not last and self.pointer.path.exists():
+            last = max((row.timestamp for row in journal.rows(self.pointer.path)), default=0)
         self._run().end(str(status), last or time.time_ns() // 1_000_000)
 
     def _note_damage(self, damage: journal.Damage) -> None:

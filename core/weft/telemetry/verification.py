@@ -213,9 +213,21 @@ def _as_stored(value: float) -> float:
 
 
 def folders(root: Path) -> list[Path]:
-    """Return the folders in and below one that hold journals; what lies below one of them is an artifact of that run."""
-    found = {path.parent for path in root.rglob(f"*{journal.SUFFIX}")}
-    return sorted(folder for folder in found if found.isdisjoint(folder.parents))
+    """Return the folders in and below one that hold journals; what lies below one of them is an artifact of that run.
+
+    Raises:
+        ConfigError: a folder can't be read: what it holds would be left out.
+    """
+
+    def refuse(error: OSError) -> None:
+        raise ConfigError(f"{error.filename}: can't be read ({error.strerror})")
+
+    found = []
+    for place, inner, files in os.walk(root, onerror=refuse):
+        if any(name.endswith(journal.SUFFIX) for name in (*files, *inner)):
+            found.append(Path(place))
+            inner.clear()
+    return sorted(found)
 
 
 def home_of(folder: Path) -> str | None:

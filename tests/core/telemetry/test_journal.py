@@ -519,3 +519,22 @@ class TestWhatSQLiteDoesNotNotice:
         held.release()
         with pytest.raises(JournalError, match="its beginning is lost"):
             journal.header(path)
+
+
+def test_a_copy_knows_its_original_as_long_as_that_is_there(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    Journal(tmp_path / "run" / "1.journal", {"key": "k", "folder": str(tmp_path / "run")}).close()
+    assert journal.original(tmp_path / "run") is None
+    shutil.copytree(tmp_path / "run", tmp_path / "copy")
+    (tmp_path / "copy" / "0.journal").write_text("none")
+    assert journal.original(tmp_path / "copy") == tmp_path / "run"
+    (tmp_path / "run").rename(tmp_path / "moved")
+    assert journal.original(tmp_path / "copy") is None
+    assert journal.original(tmp_path / "moved") is None
+
+
+def test_a_file_that_a_journal_names_is_where_its_folder_is_now(tmp_path: Path) -> None:
+    path = tmp_path / "1.journal"
+    assert journal.moved(path, {"folder": "/was/here"}, "/was/here/a/b") == f"{tmp_path}/a/b"
+    assert journal.moved(path, {"folder": "/was/here"}, "/was/there/b") == "/was/there/b"
+    assert journal.moved(path, {}, "/was/here/b") == "/was/here/b"

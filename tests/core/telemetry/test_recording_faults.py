@@ -11,6 +11,7 @@ import re
 import shutil
 import sqlite3
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -371,3 +372,16 @@ def test_what_was_said_before_a_run_began_is_no_news_of_it(
     with pytest.raises(TrackingError, match="today"):
         _ = tracker.run_id
     records.close()
+
+
+def test_a_journal_that_is_gone_is_told(
+    uri: str, track: Track, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(shipping, "ensure", lambda spool: None)
+    monkeypatch.setattr(recording, "_SYNCHRONIZE", 0.001)
+    tracker = begun(track(uri, wait=0), "x")
+    shutil.rmtree(tracker._folder)
+    deadline = time.monotonic() + 60
+    while not caplog.messages and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert f"No such file or directory: '{tracker._pointer.path}'" in caplog.text

@@ -1105,3 +1105,43 @@ def test_who_pauses_tries_again_when_somebody_asks(server: FaultyServer, track: 
     thread.join(60)
     assert not thread.is_alive()
     assert found(tracker).is_right
+
+
+@pytest.mark.parametrize("rows", [0, 3])
+def test_a_run_whose_journal_is_gone_does_not_stay_running(
+    rows: int, store: str, track: Track, client: Client, unshipped: None
+) -> None:
+    tracker = begun(track(store, wait=0), "gone")
+    shipping = shipper.Shipper(Spool(store), Store(store))
+    with mock.patch.object(lease, "held", return_value=True):
+        tracker.log([point("x", 1.0, step, _NOW) for step in range(rows)])
+        assert shipping.turn()
+        assert not shipping.turn()
+    shutil.rmtree(tracker._folder)
+    assert shipping.turn()
+    assert shipping.turn() is None
+    shipping.close()
+    (run,) = runs_of(client, store, tracker)
+    assert (run.info.status, run.data.tags["weft.error"]) == ("FAILED", "its journal is gone")
+
+
+def test_an_error_of_an_attempt_is_not_that_of_the_next(store: str, track: Track, client: Client, unshipped: None) -> None:
+    first = begun(track(store, wait=0), "again", key="again")
+    first.tag({"weft.error": "the process that trained ended without a word"})
+    first.end(Status.FAILED)
+    begun(track(store, folder=first._folder, wait=0), "again", key="again").end(Status.FINISHED)
+    ship(store)
+    (run,) = runs_of(client, store, first)
+    assert run.info.status == "FINISHED"
+    assert "weft.error" not in run.data.tags
+
+
+def test_a_trainer_of_which_it_cannot_be_told_now_is_asked_later(store: str, track: Track, unshipped: None) -> None:
+    tracker = reported(track, store)
+    shipping = shipper.Shipper(Spool(store), Store(store))
+    with mock.patch.object(lease, "held", side_effect=OSError(errno.EMFILE, "Too many open files")):
+        assert shipping.turn() is False
+    while shipping.turn() is not None:
+        pass
+    shipping.close()
+    assert found(tracker).is_right

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -401,3 +403,25 @@ def test_a_store_that_is_away_keeps_no_other_back(
     assert "1 of 5 runs are in MLflow whole" in capsys.readouterr().out
     assert typed("verify", root, "--uri", "http://127.0.0.1:9") == 1
     assert "error: http://127.0.0.1:9: can't be reached" in capsys.readouterr().err
+
+
+def test_a_folder_that_can_not_be_read_is_not_left_out(
+    offline: JournalTracker, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = offline._folder.parent
+
+    def scandir(path: Any) -> Any:
+        if Path(path) == offline._folder:
+            raise PermissionError(13, "Permission denied", str(path))
+        return real(path)
+
+    real = os.scandir
+    monkeypatch.setattr(os, "scandir", scandir)
+    for command in ("sync", "verify"):
+        assert typed(command, str(root)) == 2
+        assert f"{offline._folder}: can't be read (Permission denied)" in capsys.readouterr().err
+
+
+def test_a_pipe_in_the_place_of_a_journal_is_none(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "1.journal")
+    assert verification.verify(tmp_path, None).problems == [f"{tmp_path}/1.journal: is no journal of weft's"]
