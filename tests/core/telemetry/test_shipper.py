@@ -1145,3 +1145,12 @@ def test_a_trainer_of_which_it_cannot_be_told_now_is_asked_later(store: str, tra
         pass
     shipping.close()
     assert found(tracker).is_right
+
+
+def test_a_store_that_was_lost_gets_all_of_it_again(store: str, template: Path, track: Track, unshipped: None) -> None:
+    tracker = reported(track, store)
+    ship(store)
+    shutil.copy(template, store.removeprefix("sqlite:///"))
+    Spool(store).register(tracker._pointer)
+    ship(store)
+    assert found(tracker).is_right
