@@ -141,13 +141,15 @@ def test_a_failure_of_a_part_is_recorded_with_its_traceback(here: Path) -> None:
 
         def on_step_end(self, run: weft.Run) -> None:
             if run.step == 3:
-                raise RuntimeError("not today")
+                raise RuntimeError("not today: postgresql://ann:hush@host/db")
 
     with pytest.raises(RuntimeError, match="not today"):
         weft.run("model=linear", "callback=broken")
     (record,) = (here / "runs").glob("*/*/run.json")
     assert json.loads(record.read_text())["status"] == "FAILED"
-    assert "not today" in (record.parent / "traceback.txt").read_text()
+    told = (record.parent / "traceback.txt").read_text()
+    assert "not today: postgresql://[redacted]@host/db" in told
+    assert "hush" not in told
 
 
 @pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
@@ -218,6 +220,7 @@ def test_sweepers_are_given_the_objective(here: Path) -> None:
 
 def test_a_run_goes_on_from_any_folder_and_only_once_at_a_time(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from filelock import FileLock
+    from mlflow import MlflowClient
 
     from weft import api
 
@@ -245,6 +248,9 @@ def test_a_run_goes_on_from_any_folder_and_only_once_at_a_time(here: Path, monke
     monkeypatch.chdir(elsewhere)
     longer = api.resume(result.folder, "epochs=5")
     assert (longer.run_id, Folder(result.folder).record()["epoch"]) == (result.run_id, 5)
+    assert Folder(result.folder).record()["overrides"][:2] == ["model=linear", "dataset=iris"]
+    tags = MlflowClient(f"sqlite:///{here}/runs/mlflow.db").get_run(longer.run_id).data.tags
+    assert tags["weft.overrides"].startswith("model=linear dataset=iris epochs=2")
     assert list(elsewhere.iterdir()) == []
 
 
