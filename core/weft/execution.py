@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import time
-import traceback
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -164,6 +163,7 @@ def _begin(
     settings = configuration.settings
     before = folder.record() if resume else {}
     key = before.get("key") or uuid.uuid4().hex
+    given = before.get("overrides") or [*map(redact_override, overrides)]
     plugins = sorted({str(part.component.plugin) for part in configuration.every_part()})
     chosen = configuration.params()
     shown = [chosen[kind] for kind in ("model", "optimizer", "regularizer", "dataset") if chosen[kind] != "none"]
@@ -177,7 +177,7 @@ def _begin(
             "weft.version": __version__,
             "weft.folder": str(folder.path),
             "weft.plugins": ", ".join(plugins),
-            "weft.overrides": " ".join(folder.record().get("overrides") or map(redact_override, overrides)),
+            "weft.overrides": " ".join(given),
             **({"weft.sweep": settings.sweep.name} if settings.sweep.name else {}),
             **tags,
             **(settings.tags or {}),
@@ -192,7 +192,7 @@ def _begin(
         name=name,
         uri=redact("tracking.uri", settings.store),
         experiment=settings.tracking.experiment,
-        overrides=before.get("overrides") or [*map(redact_override, overrides)],
+        overrides=given,
         started=before.get("started") or time.time(),
     )
     tracker.start(opening)
@@ -252,9 +252,7 @@ def _end(
     said = {}
     try:
         if error is not None and status is Status.FAILED:
-            text = folder.path / "traceback.txt"
-            text.write_text(redact("traceback", "".join(traceback.format_exception(error))))
-            tracker.artifact(text)
+            tracker.artifact(provenance.write_traceback(error, folder.path))
             said = {"weft.error": f"{type(error).__name__}: {error}"}
             tracker.tag(said)
         tracker.end(status)

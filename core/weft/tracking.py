@@ -17,7 +17,6 @@ import signal
 import sys
 import threading
 import time
-import traceback
 from collections.abc import Mapping
 from datetime import datetime
 from numbers import Real
@@ -32,7 +31,6 @@ from weft.folder import Folder
 from weft.settings import Tracking
 from weft.telemetry import provenance, recording, system
 from weft.telemetry.recording import JournalTracker
-from weft.telemetry.redaction import redact
 from weft.telemetry.tracker import STEPS, Opening, Row, Status
 
 if TYPE_CHECKING:
@@ -255,9 +253,7 @@ class TrackedRun:
 
     def _tell(self, error: BaseException | None) -> None:
         if error is not None:
-            told = "".join(traceback.format_exception(error))
-            (self.folder / "traceback.txt").write_text(redact("traceback", told))
-            self._tracker.artifact(self.folder / "traceback.txt")
+            self._tracker.artifact(provenance.write_traceback(error, self.folder))
             self._tracker.tag({"weft.error": f"{type(error).__name__}: {error}"})
 
     def _note_end(self, status: Status) -> None:

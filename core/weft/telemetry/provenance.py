@@ -6,6 +6,7 @@ import os
 import platform
 import subprocess
 import sys
+import traceback
 from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
@@ -39,6 +40,13 @@ def environment() -> dict[str, Any]:
         "torch": _torch(),
         "distributions": _distributions(),
     }
+
+
+def write_traceback(error: BaseException, folder: Path) -> Path:
+    """Write an error's traceback, without the secrets in it, into a run's folder; return the file."""
+    file = folder / "traceback.txt"
+    file.write_text(redact("traceback", "".join(traceback.format_exception(error))))
+    return file
 
 
 def requirement(distribution: str, version: str) -> str:
