@@ -160,6 +160,8 @@ def _conclude(console: Console, result: Result) -> int:
 
     if result.status is Status.FINISHED:
         _print_scores(console, result.scores)
+        if result.comparison is not None:
+            console.print(f"reference: {result.comparison}", highlight=False, markup=False, soft_wrap=True)
         known = result.tracker.known_id
         there = f"run {known}, in" if known else "on its way to MLflow (weft sync waits for it), from"
         console.print(f"{there} {escape(_relative(result.folder))}", highlight=False, soft_wrap=True)

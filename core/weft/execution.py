@@ -7,7 +7,7 @@ import logging
 import time
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ import yaml
 from filelock import FileLock, Timeout
 from torch import nn
 
-from weft import __version__, checkpoint, loop, saved
+from weft import __version__, checkpoint, loop, reference, saved
 from weft.callback import Callback
 from weft.configuration import Configuration
 from weft.errors import ConfigError, Interrupted, WeftError
@@ -33,7 +33,8 @@ log = logging.getLogger("weft")
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a run ended. `scores` are those of the best epoch, and of the test split with its weights."""
+    """How a run ended. `scores` are those of the best epoch, and of the test split with its weights; `comparison` holds them
+    against the run's reference."""
 
     status: Status
     tracker: Tracker
@@ -43,6 +44,7 @@ class Outcome:
     scores: Mapping[str, float]
     model: nn.Module | None
     error: BaseException | None = None
+    comparison: reference.Comparison | None = None
 
     @property
     def run_id(self) -> str:
@@ -205,16 +207,21 @@ def _begin(
 
 
 def _conclude(run: Run, folder: Folder) -> dict[str, float]:
-    """Write the model, go to the best weights, test them; return the scores of the best epoch and of the test."""
+    """Write the model, go to the weights to be tested, test them; return the scores of the best epoch and of the test."""
     saved.write(folder.model, run)
-    if run.best.weights:
+    if run.best.weights and run.configuration.settings.test_weights == "best":
         run.model.load_state_dict(run.best.weights)
     test, train = loop.evaluate(run, "test"), loop.evaluate(run, "train")
     del train["train/loss"]  # under this name stands the loss on the way
     best = run.best.scores or run.scores
     run.log({**{f"best/{name}": score for name, score in best.items()}, **train, **test})
     run.observer.flush(run)
-    return {**best, **train, **test}
+    scores = {**best, **train, **test}
+    compared = reference.compare(run.configuration.settings.reference, scores)
+    if compared is not None:
+        folder.note(reference=asdict(compared))
+        run.observer.tracker.tag({"weft.reference": str(compared), "weft.reference_met": str(compared.met).lower()})
+    return scores
 
 
 def _close(
@@ -242,6 +249,7 @@ def _close(
         scores=scores,
         model=run.model.eval() if status is Status.FINISHED else None,
         error=error,
+        comparison=reference.compare(run.configuration.settings.reference, scores) if status is Status.FINISHED else None,
     )
 
 

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import contextlib
-import fnmatch
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from weft import objective, saved
+from weft import objective, reference, saved
 from weft.build import build
 from weft.catalog import Catalog
 from weft.configuration import Configuration, Part, default_part
 from weft.data import SPLITS, Data
 from weft.device import Device
-from weft.errors import ConfigError, PluginError, did_you_mean
-from weft.options import check, show
+from weft.errors import ConfigError, PluginError
+from weft.optimization import optimizer_of
+from weft.options import show
 from weft.randomness import derived, kept_randomness, seed_everything
 from weft.regularization import Regularizers
 from weft.state import Evaluated, Run, Unscheduled
@@ -49,8 +48,9 @@ def prepare(wanted: Configuration, catalog: Catalog) -> Run:
         _try_penalties(regularizers, model, data, device)
         metrics = _metrics(wanted, data, device, catalog)
         judged = objective.parse(wanted.settings.objective or task.objective, metrics)
+        reference.check(wanted.settings.reference, metrics)
         total = wanted.settings.steps or wanted.settings.epochs * data.steps(wanted.settings.batch_size)
-        wanted, optimizer = _optimizer(wanted, model, device, catalog)
+        wanted, optimizer = optimizer_of(wanted, model, device, catalog)
         scheduler = Unscheduled()
         for part in wanted.parts["scheduler"]:
             scheduler = build(part, catalog, optimizer=optimizer, total_steps=total)
@@ -69,9 +69,9 @@ def prepare(wanted: Configuration, catalog: Catalog) -> Run:
             total_steps=total,
             callbacks={part.name: build(part, catalog) for part in wanted.parts["callback"]},
         )
-        for callback in run.callbacks.values():
-            if hasattr(callback, "check"):
-                callback.check(run)
+        for part in (*run.callbacks.values(), *regularizers.parts.values()):
+            if hasattr(part, "check"):
+                part.check(run)
         return run
 
 
@@ -178,8 +178,9 @@ def _class_weights(wanted: Configuration, data: Data) -> Tensor | None:
     if "class_weights" not in wanted.one("loss").component.supplied:
         raise ConfigError(f"class_weights: loss {wanted.one('loss').component.name} doesn't take them")
     if asked == "balanced":
-        counts = torch.bincount(targets.flatten(), minlength=data.outputs)
-        return len(targets) / (data.outputs * counts.clamp_min(1))
+        labels = targets[targets >= 0]  # a place of a sequence that has none is below zero
+        counts = torch.bincount(labels, minlength=data.outputs)
+        return len(labels) / (data.outputs * counts.clamp_min(1))
     if len(asked) != data.outputs:
         raise ConfigError(f"class_weights: {len(asked)} weights for {data.outputs} classes of dataset {data.name}")
     return torch.tensor(asked)
@@ -265,48 +266,3 @@ def _try_penalties(regularizers: Regularizers, model: nn.Module, data: Data, dev
         for name, penalty in regularizers.penalties(model, model(data.splits["train"][0][:2])).items():
             if not isinstance(penalty, Tensor) or penalty.shape != ():
                 raise PluginError(f"regularizer={name.removeprefix('penalty.')}: its penalty is {penalty!r}, no scalar tensor")
-
-
-def _optimizer(wanted: Configuration, model: nn.Module, device: Device, catalog: Catalog) -> tuple[Configuration, Any]:
-    """Build the optimizer; return it with the configuration that says which of torch's implementations it uses."""
-    part = wanted.one("optimizer")
-    if not any(parameter.requires_grad for parameter in model.parameters()):
-        raise ConfigError(f"{wanted.one('model')}: it has no weights to train")
-    params = _parameter_groups(wanted, part, model)
-    # Fused first, where nothing was said about it and torch has it. Its results differ in the last bits, so that the choice
-    # becomes part of the configuration.
-    if part.options.get("fused", False) is None and not part.options.get("foreach"):
-        fused = Part(part.place, part.component, {**part.options, "fused": True})
-        with contextlib.suppress(RuntimeError):  # torch's word for "not fused here"
-            optimizer = build(fused, catalog, params=params, model=model)
-            device.check(optimizer, part.component.name)
-            return wanted.with_parts("optimizer", (fused,)), optimizer
-    try:
-        optimizer = build(part, catalog, params=params, model=model)
-    except RuntimeError as error:
-        raise ConfigError(f"{part}: {error} ({part.component})") from error
-    device.check(optimizer, part.component.name)
-    return wanted, optimizer
-
-
-def _parameter_groups(wanted: Configuration, part: Part, model: nn.Module) -> Any:
-    """Return the model's parameters, in groups by the first pattern that a name matches."""
-    named = [(name, parameter) for name, parameter in model.named_parameters() if parameter.requires_grad]
-    groups = []
-    for index, group in enumerate(wanted.settings.parameter_groups):
-        place = f"parameter_groups[{index}]"
-        pattern = group.get("pattern")
-        if not isinstance(pattern, str):
-            raise ConfigError(f"{place}: {{pattern: '*.bias', OPTION: VALUE}} is what a group looks like")
-        matching = [item for item in named if fnmatch.fnmatchcase(item[0], pattern)]
-        if not matching:
-            names = [name for name, _ in model.named_parameters()]
-            raise ConfigError(
-                f"{place}: no parameter left for {pattern!r}{did_you_mean(pattern, names)}; there are {', '.join(names)}"
-            )
-        named = [item for item in named if item not in matching]
-        given = {name: value for name, value in group.items() if name != "pattern"}
-        values = check(part.component.options, {**part.options, **given}, place, str(part.component))
-        groups.append({"params": [parameter for _, parameter in matching], **{name: values[name] for name in given}})
-    rest = [parameter for _, parameter in named]
-    return [*groups, *([{"params": rest}] if rest else [])] if groups else rest

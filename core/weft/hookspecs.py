@@ -38,7 +38,9 @@ def register_optimizers(register: Register) -> None:
 @hookspec
 def register_regularizers(register: Register) -> None:
     """Regularizers: any of `attach(model)`, `batch(inputs, targets)`, `penalty(model, outputs)`, `gradients(model)` and
-    `weights(model)`; a plain function of `model` is a penalty. The run supplies `model`, `task` and `loss`."""
+    `weights(model)`; a plain function of `model` is a penalty. One that has to do with other parts of the run may have
+    `check(run)`, as callbacks do: it is called once, before anything is written. The run supplies `model`, `task` and
+    `loss`."""
 
 
 @hookspec

@@ -57,6 +57,16 @@ class Sweep:
 
 
 @dataclass(frozen=True)
+class Reference:
+    """What the run is held against when it has ended."""
+
+    score: Annotated[str | None, "of the run that is held against it, such as test/accuracy; null: none is"] = None
+    at_least: Annotated[float | None, Range(-math.inf, math.inf), "what the score should be, or above it"] = None
+    at_most: Annotated[float | None, Range(-math.inf, math.inf), "what the score should be, or below it"] = None
+    source: Annotated[str | None, "where that number is from"] = None
+
+
+@dataclass(frozen=True)
 class Settings:
     """The top of the config."""
 
@@ -80,10 +90,14 @@ class Settings:
     name: Annotated[str | None, "of the run; null is its model, optimizer, regularizers and dataset"] = None
     tags: Annotated[dict[str, str] | None, "MLflow tags, {KEY: VALUE, …}"] = None
     runs: Annotated[str, "folder that all output goes to"] = "runs"
+    test_weights: Annotated[Literal["best", "last"], "weights that a run is tested with: of its best epoch, or its last"] = (
+        "best"
+    )
     observe: Observe = field(default_factory=Observe)
     tracking: Tracking = field(default_factory=Tracking)
     telemetry: Telemetry = field(default_factory=Telemetry)
     sweep: Sweep = field(default_factory=Sweep)
+    reference: Reference = field(default_factory=Reference)
 
     @property
     def store(self) -> str:
@@ -103,7 +117,7 @@ def options(group: Any = Settings) -> list[Option]:
 
 
 def groups() -> dict[str, Any]:
-    """Return the groups inside `Settings`, by name: observe, tracking, telemetry, sweep."""
+    """Return the groups inside `Settings`, by name: observe, tracking, telemetry, sweep, reference."""
     return {name: hint for name, hint in get_type_hints(Settings, include_extras=True).items() if is_dataclass(hint)}
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from rich.markup import escape
 from rich.table import Table
@@ -25,6 +26,13 @@ class Entry:
     scores: dict[str, float]
     error: str | None
     maximize: bool = False
+    reference: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def place(self) -> tuple[int, str]:
+        """Where the job stands in its sweep."""
+        name = self.folder.name
+        return (int(name), "") if name.isdigit() else (0, name)
 
     @property
     def loss(self) -> float:
@@ -43,6 +51,7 @@ def _entry(folder: Folder, record: dict[str, object]) -> Entry:
     overrides = record.get("overrides")
     pairs = [text.lstrip("+").partition("=") for text in (overrides if isinstance(overrides, list) else [])]
     score = record.get("score")
+    reference = record.get("reference")
     scores = record.get("scores")
     return Entry(
         folder=folder.path,
@@ -53,13 +62,36 @@ def _entry(folder: Folder, record: dict[str, object]) -> Entry:
         scores=scores if isinstance(scores, dict) else {},
         error=str(record["error"]) if record.get("error") else None,
         maximize=bool(record.get("maximize")),
+        reference=reference if isinstance(reference, dict) else {},
     )
+
+
+def comparison(found: Sequence[Entry]) -> Table:
+    """Return the jobs that have a reference as a table, in the order they ran in: what each should reach, what it did."""
+    held = [entry for entry in found if entry.reference]
+    met = sum(bool(entry.reference["met"]) for entry in held)
+    shown = Table(title=f"{met} of {len(held)} met their reference", title_justify="left", title_style="bold")
+    for name in (*(differing := _differing(found)), "score", "reference", "source"):
+        shown.add_column(name, overflow="fold")
+    shown.add_column("reached", justify="right")
+    shown.add_column("")
+    for entry in sorted(held, key=lambda entry: entry.place):
+        given = entry.reference
+        texts = (*(entry.choices.get(key, "") for key in differing), given["score"], given["wanted"], given["source"])
+        reached = "" if given["reached"] is None else f"{given['reached']:.4f}"
+        shown.add_row(*map(escape, texts), reached, "[green]met[/]" if given["met"] else "[red]not met[/]")
+    return shown
+
+
+def _differing(found: Sequence[Entry]) -> list[str]:
+    """Return the keys whose values aren't the same in all jobs."""
+    keys = dict.fromkeys(key for entry in found for key in entry.choices)
+    return [key for key in keys if len({entry.choices.get(key) for entry in found}) > 1]
 
 
 def table(found: Sequence[Entry], most: int = 30) -> Table:
     """Return the first of them as a table: what differs between the jobs, the objective, the test split's scores."""
-    differing = list(dict.fromkeys(key for entry in found for key in entry.choices))
-    differing = [key for key in differing if len({entry.choices.get(key) for entry in found}) > 1]
+    differing = _differing(found)
     tests = sorted({name for entry in found for name in entry.scores if name.startswith("test/")})
     objective = next((entry.objective for entry in found if entry.objective), "objective")
     shown = Table(title=f"{len(found)} runs, best {objective} first", title_justify="left", title_style="bold")

@@ -78,6 +78,8 @@ def report(folder: Path, console: Console, expected: int = 0) -> int:
     failed = [entry for entry in found if entry.status != "FINISHED"]
     console.print()
     console.print(leaderboard.table(found))
+    if any(entry.reference for entry in found):
+        console.print(leaderboard.comparison(found))
     for entry in failed:
         console.print(f"[red]{entry.status}[/] {escape(str(entry.folder))}: {escape(entry.error or '')}", soft_wrap=True)
     if len(found) < expected:

@@ -1,0 +1,61 @@
+"""A number that a run is held against: what others reach, or what it should."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from weft.errors import ConfigError, did_you_mean
+from weft.settings import Reference
+
+
+def check(wanted: Reference, metrics: Mapping[str, Any]) -> None:
+    """Raise ConfigError for a reference without a score or a number, and for a score that no run of these metrics has."""
+    given = [name for name in ("at_least", "at_most", "source") if getattr(wanted, name) is not None]
+    if wanted.score is None:
+        if given:
+            raise ConfigError(f"reference.{given[0]}: of which score? Give reference.score=…, such as test/loss")
+        return
+    known = [f"{split}/{name}" for split in ("test", "valid", "train") for name in ("loss", *metrics)]
+    known.remove("train/loss")
+    if wanted.score not in known:
+        near = did_you_mean(wanted.score, known)
+        raise ConfigError(f"reference.score: {wanted.score!r} is no score of this run{near}; there are {', '.join(known)}")
+    if wanted.at_least is None and wanted.at_most is None:
+        raise ConfigError(f"reference.score: give reference.at_least or reference.at_most, to hold {wanted.score} against")
+    if wanted.at_least is not None and wanted.at_most is not None and wanted.at_least > wanted.at_most:
+        raise ConfigError(f"reference.at_least: {wanted.at_least:g} is above reference.at_most={wanted.at_most:g}")
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What a run came to: a score's name, what it should be, where that is from, what it is, and whether that will do."""
+
+    score: str
+    wanted: str
+    source: str
+    reached: float
+    met: bool
+
+    def __str__(self) -> str:
+        source = f" ({self.source})" if self.source else ""
+        return f"{self.score} {self.reached:.4f}, {'met' if self.met else 'NOT MET'}: {self.wanted}{source}"
+
+
+def compare(wanted: Reference, scores: Mapping[str, float]) -> Comparison | None:
+    """Hold a run's scores against its reference; None where it has none. What isn't a number meets nothing."""
+    if wanted.score is None:
+        return None
+    reached = scores[wanted.score]
+    lowest = -math.inf if wanted.at_least is None else wanted.at_least
+    highest = math.inf if wanted.at_most is None else wanted.at_most
+    return Comparison(wanted.score, _shown(lowest, highest), wanted.source or "", reached, lowest <= reached <= highest)
+
+
+def _shown(lowest: float, highest: float) -> str:
+    """Return what a score should be, as text: ≥ 0.97."""
+    if math.inf in (-lowest, highest):
+        return f"≥ {lowest:g}" if highest == math.inf else f"≤ {highest:g}"
+    return f"{lowest:g} to {highest:g}"
