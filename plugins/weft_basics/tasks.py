@@ -1,9 +1,11 @@
-"""The two tasks in the box: which loss and metrics they have by default, and which targets they can have."""
+"""The tasks in the box: which loss and metrics they have by default, and which targets they can have."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
+
+from weft_basics.sequences import IGNORED
 
 
 class Classification:
@@ -19,10 +21,34 @@ class Classification:
             raise ValueError(
                 f"targets of a classification are int64 of shape [samples], not {_type(targets)} of shape {list(targets.shape)}"
             )
-        wrong = torch.nonzero((targets < 0) | (targets >= outputs)).flatten()
-        if len(wrong):
-            first = int(wrong[0])
-            raise ValueError(f"label {int(targets[first])} of sample {first} is none of 0 to {outputs - 1}")
+        _check_labels(outputs, targets)
+
+
+class SequenceLabelling:
+    """A class for each place of a sequence: outputs (N, length, C) are scores, targets (N, length) whole numbers from 0 to
+    C - 1, or IGNORED where there is nothing to be labelled."""
+
+    loss = "cross_entropy"
+    metrics: tuple[str, ...] = ("accuracy",)
+    objective = "valid/loss"
+
+    def check(self, outputs: int, targets: Tensor) -> None:
+        """Raise ValueError for targets of another type or shape, a label that is no class, and a sample without any label."""
+        if targets.dtype != torch.int64 or targets.ndim != 2:
+            raise ValueError(
+                f"targets of sequences are int64 of shape [samples, length], "
+                f"not {_type(targets)} of shape {list(targets.shape)}"
+            )
+        _check_labels(outputs, targets.masked_fill(targets == IGNORED, 0))
+        empty = torch.nonzero((targets == IGNORED).all(1)).flatten()
+        if len(empty):
+            raise ValueError(f"sample {int(empty[0])} has no label at any place")
+
+
+class LanguageModelling(SequenceLabelling):
+    """The next token at each place of a sequence, from those up to there: as SequenceLabelling, with the tokens for classes."""
+
+    metrics = ("bits_per_token", "accuracy")
 
 
 class Regression:
@@ -43,6 +69,14 @@ class Regression:
         if len(wrong):
             sample, place = wrong[0].tolist()
             raise ValueError(f"target {float(targets[sample, place])} of sample {sample} is not finite")
+
+
+def _check_labels(outputs: int, targets: Tensor) -> None:
+    wrong = torch.nonzero((targets < 0) | (targets >= outputs))
+    if len(wrong):
+        first = wrong[0].tolist()
+        where = f"sample {first[0]}" + (f", place {first[1]}" if len(first) > 1 else "")
+        raise ValueError(f"label {int(targets[tuple(first)])} of {where} is none of 0 to {outputs - 1}")
 
 
 def _type(targets: Tensor) -> str:

@@ -6,10 +6,11 @@ import pytest
 import torch
 
 from tests.plugins.box import names
-from weft_basics.tasks import Classification, Regression
+from weft_basics.sequences import IGNORED
+from weft_basics.tasks import Classification, LanguageModelling, Regression, SequenceLabelling
 
 
-@pytest.mark.parametrize("task", [Classification, Regression])
+@pytest.mark.parametrize("task", [Classification, Regression, SequenceLabelling, LanguageModelling])
 def test_defaults_are_in_the_box(task: type) -> None:
     assert task.loss in names("loss")
     assert set(task.metrics) <= set(names("metric"))
@@ -50,3 +51,23 @@ def test_regression_takes_numbers() -> None:
 def test_regression_refuses(targets: torch.Tensor, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Regression().check(2, targets)
+
+
+@pytest.mark.parametrize("task", [SequenceLabelling, LanguageModelling])
+def test_sequences_take_a_label_a_place_or_none(task: type) -> None:
+    task().check(3, torch.tensor([[0, 2, IGNORED], [1, IGNORED, IGNORED]]))
+
+
+@pytest.mark.parametrize(
+    ("targets", "message"),
+    [
+        (torch.tensor([0, 1]), r"int64 of shape \[samples, length\], not int64 of shape \[2\]"),
+        (torch.zeros(2, 3), "not float32"),
+        (torch.tensor([[0, 1], [2, 3]]), "label 3 of sample 1, place 1 is none of 0 to 2"),
+        (torch.tensor([[0, -1]]), "label -1 of sample 0, place 1"),
+        (torch.tensor([[0, 1], [IGNORED, IGNORED]]), "sample 1 has no label at any place"),
+    ],
+)
+def test_sequences_refuse(targets: torch.Tensor, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        SequenceLabelling().check(3, targets)

@@ -1,4 +1,4 @@
-"""Callbacks: when to stop, how large a gradient may be, when to go on with a smaller rate."""
+"""Callbacks: when to stop, how large a gradient may be, when to go on with a smaller rate, what the perceptron's rule did."""
 
 from weft import Register
 
@@ -7,4 +7,5 @@ def register_all(register: Register) -> None:
     register("weft_basics.callbacks.early_stopping:EarlyStopping", "early_stopping")
     register("weft_basics.callbacks.clipping:ClipNorm", "clip_norm")
     register("weft_basics.callbacks.clipping:ClipValue", "clip_value")
+    register("weft_basics.callbacks.mistakes:Mistakes", "mistakes")
     register("weft_basics.callbacks.reduce_on_plateau:ReduceOnPlateau", "reduce_on_plateau")

@@ -8,6 +8,8 @@ def register_all(register: Register) -> None:
     for name in ("F1", "Precision", "Recall"):
         register(f"weft_basics.metrics.confusion:{name}", name.lower())
     register("weft_basics.metrics.auroc:AUROC", "auroc")
+    register("weft_basics.metrics.likelihood:BitsPerToken", "bits_per_token")
+    register("weft_basics.metrics.likelihood:Perplexity", "perplexity")
     for name in ("MSE", "RMSE", "MAE"):
         register(f"weft_basics.metrics.errors:{name}", name.lower())
     register("weft_basics.metrics.r2:R2", "r2")

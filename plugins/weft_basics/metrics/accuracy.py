@@ -5,16 +5,19 @@ from __future__ import annotations
 from torch import Tensor
 
 from weft_basics.metrics.fitting import check_task
+from weft_basics.sequences import LABELS, places
 
 
 class Accuracy:
-    """Share of samples whose largest output is the right one. Outputs (N, C), targets (N,).
+    """Share of samples, or of a sequence's places, whose largest output is the right one.
+
+    Outputs (N, C), targets (N,); or (N, length, C) and (N, length).
 
     Raises:
-        ValueError: the task is no classification.
+        ValueError: the task has no labels.
     """
 
-    tasks = ("classification",)
+    tasks = LABELS
     higher_is_better = True
 
     def __init__(self, task: str):
@@ -27,6 +30,7 @@ class Accuracy:
 
     def update(self, outputs: Tensor, targets: Tensor) -> None:
         # A sum of tensors, so that nothing waits for the device until the score is asked for.
+        outputs, targets = places(outputs, targets)
         self.right = self.right + (outputs.argmax(1) == targets).sum()
         self.samples += len(targets)
 

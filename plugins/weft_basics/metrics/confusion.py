@@ -1,7 +1,7 @@
 """What is counted from right and wrong answers of each class, then averaged over classes alike.
 
 A class that is in neither targets nor answers so far doesn't count; where a fraction is 0 / 0 it is 0. Outputs (N, C), targets
-(N,). As scikit-learn's and torchmetrics' macro averages.
+(N,); or (N, length, C) and (N, length), each place for itself. As scikit-learn's and torchmetrics' macro averages.
 """
 
 from __future__ import annotations
@@ -10,12 +10,13 @@ import torch
 from torch import Tensor
 
 from weft_basics.metrics.fitting import check_task
+from weft_basics.sequences import LABELS, places
 
 
 class Confusion:
     """How many samples of each class (rows) were answered with each (columns). `score` is what is averaged over classes."""
 
-    tasks = ("classification",)
+    tasks = LABELS
     higher_is_better = True
 
     def __init__(self, task: str, outputs: int):
@@ -27,6 +28,7 @@ class Confusion:
         self.counts: Tensor | None = None
 
     def update(self, outputs: Tensor, targets: Tensor) -> None:
+        outputs, targets = places(outputs, targets)
         pairs = targets * self.classes + outputs.argmax(1)
         counts = torch.bincount(pairs, minlength=self.classes**2).view(self.classes, self.classes)
         self.counts = counts if self.counts is None else self.counts + counts

@@ -3,24 +3,35 @@
 from __future__ import annotations
 
 import math
+from typing import Annotated, Literal
 
 from torch import Tensor, nn
 
 
 class Linear(nn.Module):
-    """One linear layer on the flattened sample.
+    """One linear layer on the flattened sample: a neuron for each output.
 
-    (N, *inputs) -> (N, outputs).
+    (N, *inputs) -> (N, outputs). Where a loss is convex, any beginning leads to the same end; the perceptron's rule begins at
+    zeros.
 
     Raises:
         ValueError: the samples are tokens.
     """
 
-    def __init__(self, inputs: tuple[int, ...], outputs: int, vocabulary: int | None = None):
+    def __init__(
+        self,
+        inputs: tuple[int, ...],
+        outputs: int,
+        vocabulary: int | None = None,
+        begin: Annotated[Literal["uniform", "zeros"], "initial weights: torch's, up to 1 / sqrt(inputs), or zeros"] = "uniform",
+    ):
         super().__init__()
         if vocabulary is not None:
             raise ValueError("linear takes numbers, and this dataset's samples are tokens; rnn takes them")
         self.output = nn.Linear(math.prod(inputs), outputs)
+        if begin == "zeros":
+            nn.init.zeros_(self.output.weight)
+            nn.init.zeros_(self.output.bias)
 
     def forward(self, inputs: Tensor) -> Tensor:
         outputs: Tensor = self.output(inputs.flatten(1))

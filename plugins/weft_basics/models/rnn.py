@@ -4,22 +4,26 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
+import torch
 from torch import Tensor, nn
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from weft import Range
+from weft_basics.models import steps
 
 _CELLS = {"lstm": nn.LSTM, "gru": nn.GRU, "rnn": nn.RNN}
 
 
 class RNN(nn.Module):
-    """A recurrent network read from the first step to the last; the last state goes through a linear layer.
+    """A recurrent network, read from the first step to the last, then a linear layer.
 
-    (N, length, features) -> (N, outputs). An image (N, channels, height, width) is read row by row, its channels side by
-    side. Where the dataset has a vocabulary, (N, length) are tokens and are embedded. Cells: Elman 1990 (rnn), Hochreiter
-    and Schmidhuber 1997 (lstm), Cho et al. 2014 (gru).
+    Samples are sequences (N, length, features), images read row by row with their channels side by side, or, where the
+    dataset has a vocabulary, tokens (N, length), which are embedded. A task that asks for an answer at each step has the layer
+    after every state: (N, length, outputs). Else it comes after the last one, padding aside: (N, outputs). Cells: Elman 1990
+    (rnn), Hochreiter and Schmidhuber 1997 (lstm), Cho et al. 2014 (gru).
 
     Raises:
-        ValueError: samples that aren't sequences.
+        ValueError: samples that aren't sequences; both directions where the next token is to be told, which one of them sees.
     """
 
     def __init__(
@@ -27,28 +31,46 @@ class RNN(nn.Module):
         inputs: tuple[int, ...],
         outputs: int,
         vocabulary: int | None = None,
+        task: str = "classification",
         cell: Literal["lstm", "gru", "rnn"] = "lstm",
-        hidden: Annotated[int, Range(1, 8192, log=True), "units in a layer"] = 64,
+        hidden: Annotated[int, Range(1, 8192, log=True), "units in a layer, for each direction"] = 64,
         layers: Annotated[int, Range(1, 16), "recurrent layers on top of each other"] = 1,
+        bidirectional: Annotated[bool, "read from the last step to the first as well"] = False,
         embedding: Annotated[int, Range(1, 4096, log=True), "numbers that stand for a token"] = 32,
     ):
         super().__init__()
-        if vocabulary is not None and len(inputs) != 1:
-            raise ValueError(f"rnn takes tokens of shape [length], not samples of shape {list(inputs)}")
-        if vocabulary is None and len(inputs) not in (2, 3):
-            raise ValueError(
-                f"rnn takes sequences of shape [length, features] or [channels, length, features], "
-                f"not samples of shape {list(inputs)}"
-            )
-        self.embedding = nn.Identity() if vocabulary is None else nn.Embedding(vocabulary, embedding)
-        features = embedding if vocabulary is not None else inputs[-1] * (inputs[0] if len(inputs) == 3 else 1)
-        self.recurrent = _CELLS[cell](features, hidden, layers, batch_first=True)
-        self.output = nn.Linear(hidden, outputs)
+        if bidirectional and task == "language_modelling":
+            raise ValueError("bidirectional=true sees the next token, and this dataset asks for it; take false")
+        if vocabulary is None:
+            self.embedding: nn.Module = nn.Identity()
+            features = steps.features(inputs, "rnn")
+        else:
+            self.embedding = steps.embedding(inputs, vocabulary, embedding, "rnn")
+            features = embedding
+        self.recurrent = _CELLS[cell](features, hidden, layers, batch_first=True, bidirectional=bidirectional)
+        self.output = nn.Linear(hidden * (2 if bidirectional else 1), outputs)
+        self.is_at_each_step = steps.is_at_each_step(task)
 
     def forward(self, inputs: Tensor) -> Tensor:
-        steps = self.embedding(inputs)
-        if steps.ndim == 4:
-            steps = steps.transpose(1, 2).flatten(2)
-        states, _ = self.recurrent(steps)
-        outputs: Tensor = self.output(states[:, -1])
+        lengths = steps.lengths(inputs)
+        states = self._states(self.embedding(steps.rows(inputs)), lengths)
+        if not self.is_at_each_step:
+            states = self._last(states, lengths)
+        outputs: Tensor = self.output(states)
         return outputs
+
+    def _states(self, sequences: Tensor, lengths: Tensor) -> Tensor:
+        if not self.recurrent.bidirectional:
+            states: Tensor = self.recurrent(sequences)[0]
+            return states
+        # From the end, padding would be read first: packed, a sequence ends where it ends.
+        packed = pack_padded_sequence(sequences, lengths.cpu(), batch_first=True, enforce_sorted=False)
+        return pad_packed_sequence(self.recurrent(packed)[0], batch_first=True, total_length=sequences.shape[1])[0]
+
+    def _last(self, states: Tensor, lengths: Tensor) -> Tensor:
+        """Return what was kept (N, units) of a whole sequence: of the backward direction, that is at its first step."""
+        last = states[torch.arange(len(states), device=states.device), lengths - 1]
+        if not self.recurrent.bidirectional:
+            return last
+        hidden = self.recurrent.hidden_size
+        return torch.cat([last[:, :hidden], states[:, 0, hidden:]], dim=1)

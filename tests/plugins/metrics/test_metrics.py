@@ -13,10 +13,12 @@ from sklearn import metrics as sklearn_metrics
 from torch import Tensor
 
 from tests.plugins.box import make, names
+from weft_basics.sequences import IGNORED
 
 CLASSES = 4
-CLASSIFICATION = ["accuracy", "f1", "precision", "recall", "auroc"]
+CLASSIFICATION = ["accuracy", "f1", "precision", "recall", "auroc", "bits_per_token", "perplexity"]
 REGRESSION = ["mse", "rmse", "mae", "r2"]
+LESS_IS_BETTER = ["mse", "rmse", "mae", "bits_per_token", "perplexity"]
 
 
 def measured(name: str, outputs: Tensor, targets: Tensor, pieces: int = 3) -> float:
@@ -27,6 +29,10 @@ def measured(name: str, outputs: Tensor, targets: Tensor, pieces: int = 3) -> fl
     return float(metric.compute())
 
 
+def softmax(outputs: np.ndarray) -> np.ndarray:
+    return torch.from_numpy(outputs).softmax(1).numpy()
+
+
 def by_sklearn(name: str, outputs: np.ndarray, targets: np.ndarray) -> float:
     answers = outputs.argmax(1) if name in CLASSIFICATION else outputs
     functions: dict[str, Any] = {
@@ -34,9 +40,9 @@ def by_sklearn(name: str, outputs: np.ndarray, targets: np.ndarray) -> float:
         "f1": lambda: sklearn_metrics.f1_score(targets, answers, average="macro", zero_division=0),
         "precision": lambda: sklearn_metrics.precision_score(targets, answers, average="macro", zero_division=0),
         "recall": lambda: sklearn_metrics.recall_score(targets, answers, average="macro", zero_division=0),
-        "auroc": lambda: sklearn_metrics.roc_auc_score(
-            targets, torch.from_numpy(outputs).softmax(1).numpy(), multi_class="ovr", average="macro"
-        ),
+        "auroc": lambda: sklearn_metrics.roc_auc_score(targets, softmax(outputs), multi_class="ovr", average="macro"),
+        "bits_per_token": lambda: sklearn_metrics.log_loss(targets, softmax(outputs)) / math.log(2),
+        "perplexity": lambda: math.exp(sklearn_metrics.log_loss(targets, softmax(outputs))),
         "mse": lambda: sklearn_metrics.mean_squared_error(targets, answers),
         "rmse": lambda: math.sqrt(sklearn_metrics.mean_squared_error(targets, answers)),
         "mae": lambda: sklearn_metrics.mean_absolute_error(targets, answers),
@@ -142,8 +148,8 @@ def test_reset_forgets(name: str) -> None:
 @pytest.mark.parametrize("name", CLASSIFICATION + REGRESSION)
 def test_which_way_is_better_and_which_task(name: str) -> None:
     right, wrong = ("classification", "regression") if name in CLASSIFICATION else ("regression", "classification")
-    assert make("metric", name, task=right, outputs=3).higher_is_better == (name not in ("mse", "rmse", "mae"))
-    with pytest.raises(ValueError, match=f"{name} measures {right}, not {wrong}"):
+    assert make("metric", name, task=right, outputs=3).higher_is_better == (name not in LESS_IS_BETTER)
+    with pytest.raises(ValueError, match=f"{name} measures {right}.*, not {wrong}"):
         make("metric", name, task=wrong, outputs=3)
 
 
@@ -152,3 +158,20 @@ def test_shapes_that_would_broadcast_are_refused(name: str) -> None:
     metric = make("metric", name, task="regression", outputs=1)
     with pytest.raises(ValueError, match=r"outputs of shape \[5, 1\] .* targets of shape \[5\]"):
         metric.update(torch.zeros(5, 1), torch.zeros(5))
+
+
+@pytest.mark.parametrize("task", ["sequence_labelling", "language_modelling"])
+@pytest.mark.parametrize("name", [name for name in CLASSIFICATION if name != "auroc"])
+def test_places_of_sequences_count_each_for_itself_and_ignored_ones_not(name: str, task: str) -> None:
+    outputs, targets = torch.randn(30, 7, CLASSES), torch.randint(CLASSES, (30, 7))
+    targets[torch.rand(30, 7) < 0.3] = IGNORED
+    metric = make("metric", name, task=task, outputs=CLASSES)
+    for piece, answers in zip(outputs.tensor_split(4), targets.tensor_split(4), strict=True):
+        metric.update(piece, answers)
+    counted = targets != IGNORED
+    assert metric.compute() == pytest.approx(measured(name, outputs[counted], targets[counted]), rel=1e-5)
+
+
+def test_guessing_has_the_logarithm_of_the_classes_in_bits() -> None:
+    assert measured("bits_per_token", torch.zeros(5, 8), torch.arange(5)) == pytest.approx(3.0)
+    assert measured("perplexity", torch.zeros(5, 8), torch.arange(5)) == pytest.approx(8.0)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -11,7 +13,9 @@ from torch import nn
 from weft_basics.models.cnn import CNN
 from weft_basics.models.linear import Linear
 from weft_basics.models.mlp import MLP
+from weft_basics.models.rbf import RBF
 from weft_basics.models.rnn import RNN
+from weft_basics.models.transformer import Transformer
 
 
 def count(model: nn.Module) -> int:
@@ -19,22 +23,30 @@ def count(model: nn.Module) -> int:
 
 
 @pytest.mark.parametrize(
-    ("model", "inputs"),
+    ("factory", "inputs", "options"),
     [
-        (Linear((3, 4), 5), (3, 4)),
-        (MLP((7,), 5, width=6, depth=3, activation=nn.Tanh), (7,)),
-        (CNN((1, 8, 8), 5, activation=nn.ReLU), (1, 8, 8)),
-        (CNN((3, 28, 28), 5, kernel=5, pooling="average", activation=nn.ReLU), (3, 28, 28)),
-        (CNN((1, 9, 13), 5, channels=[4, 4, 4], activation=nn.ReLU), (1, 9, 13)),
-        (RNN((8, 3), 5, cell="gru"), (8, 3)),
-        (RNN((2, 8, 3), 5, cell="rnn", layers=2), (2, 8, 3)),
+        (Linear, (3, 4), {}),
+        (RBF, (7,), {"features": 20}),
+        (MLP, (7,), {"width": 6, "depth": 3, "activation": nn.Tanh}),
+        (CNN, (1, 8, 8), {"activation": nn.ReLU}),
+        (CNN, (3, 28, 28), {"kernel": 5, "pooling": "average", "activation": nn.ReLU}),
+        (CNN, (1, 9, 13), {"channels": [4, 4, 4], "activation": nn.ReLU}),
+        (RNN, (8, 3), {"cell": "gru"}),
+        (RNN, (2, 8, 3), {"cell": "rnn", "layers": 2}),
+        (RNN, (8, 3), {"bidirectional": True}),
+        (Transformer, (8, 3), {"width": 8, "activation": nn.GELU}),
+        (Transformer, (2, 8, 3), {"width": 8, "activation": nn.GELU}),
     ],
 )
-def test_outputs_have_their_shape_and_every_weight_a_gradient(model: nn.Module, inputs: tuple[int, ...]) -> None:
+def test_outputs_have_their_shape_and_every_weight_a_gradient(
+    factory: type[nn.Module], inputs: tuple[int, ...], options: dict[str, Any]
+) -> None:
+    model = factory(inputs, 5, **options)
     outputs = model(torch.randn(6, *inputs))
     assert outputs.shape == (6, 5)
-    outputs.square().sum().backward()
-    assert all(parameter.grad is not None and parameter.grad.abs().sum() > 0 for parameter in model.parameters())
+    (outputs * torch.randn(6, 5)).sum().backward()
+    silent = {name for name, parameter in model.named_parameters() if not parameter.grad.abs().sum() > 0}  # type: ignore[union-attr]
+    assert silent == set()
 
 
 @pytest.mark.parametrize("batch", [1, 4])
@@ -110,6 +122,10 @@ def test_rnn_embeds_tokens() -> None:
         (CNN, {"inputs": (1, 8, 8), "kernel": 4}, "kernel=4 is even .* take 3 or 5"),
         (CNN, {"inputs": (1, 8, 8), "channels": []}, r"channels=\[\] leaves no convolution"),
         (CNN, {"inputs": (1, 8, 3), "channels": [4, 4]}, r"2 poolings halve the image \[8, 3\] to nothing"),
+        (RBF, {"inputs": (6,), "vocabulary": 9}, "rbf takes numbers"),
+        (Transformer, {"inputs": (64,), "activation": nn.GELU}, r"transformer takes sequences .* not samples of shape \[64\]"),
+        (Transformer, {"inputs": (8, 3), "width": 10, "activation": nn.GELU}, "width=10 can't be shared by heads=4 evenly"),
+        (RNN, {"inputs": (6,), "vocabulary": 9, "task": "language_modelling", "bidirectional": True}, "sees the next token"),
         (RNN, {"inputs": (64,)}, r"rnn takes sequences .* not samples of shape \[64\]"),
         (RNN, {"inputs": (8, 8), "vocabulary": 9}, r"rnn takes tokens of shape \[length\], not samples of shape \[8, 8\]"),
     ],
@@ -117,3 +133,26 @@ def test_rnn_embeds_tokens() -> None:
 def test_samples_that_do_not_fit_are_refused(factory: Any, arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         factory(outputs=3, **arguments)
+
+
+def test_linear_can_begin_at_zeros() -> None:
+    model = Linear((3,), 2, begin="zeros")
+    assert not any(parameter.any() for parameter in model.parameters())
+    assert Linear((3,), 2).output.weight.any()
+
+
+def test_products_of_random_features_are_the_gaussian_kernel() -> None:
+    from sklearn.metrics.pairwise import rbf_kernel
+
+    model = RBF((5,), 1, features=200_000, gamma=0.3)
+    inputs = torch.randn(10, 5)
+    features = math.sqrt(2 / 200_000) * torch.cos(inputs @ model.frequencies + model.phases)
+    assert np.abs((features @ features.T).numpy() - rbf_kernel(inputs.numpy(), gamma=0.3)).max() < 0.01
+    torch.testing.assert_close(model(inputs), model.output(features), rtol=1e-3, atol=1e-4)
+
+
+def test_random_features_are_saved_with_the_weights_and_not_trained() -> None:
+    model = RBF((5,), 1)
+    assert {"frequencies", "phases"} <= set(model.state_dict())
+    assert {name for name, _ in model.named_parameters()} == {"output.weight", "output.bias"}
+    assert float(model.frequencies.std()) == pytest.approx(math.sqrt(2 / 5), rel=0.05)
