@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from tests.plugins.box import box
+from tests.plugins.box import box, names
 from weft.options import MISSING
 from weft.typed import Type
 
@@ -90,7 +90,11 @@ def test_legitimate_values_are_in_range(kind: str, name: str, option: str, value
     assert list(checked) == value if isinstance(value, list) else checked == value
 
 
-def test_tasks_are_declared_where_a_component_serves_one_only() -> None:
+def test_losses_and_metrics_declare_the_tasks_that_they_serve() -> None:
+    """Numbers are no labels: what serves a regression serves nothing else."""
     for (kind, name), loaded in box().items():
         if kind in ("loss", "metric"):
-            assert loaded.component.tasks in (("classification",), ("regression",)), f"{kind} {name}"
+            tasks = loaded.component.tasks
+            assert tasks, f"{kind} {name}"
+            assert set(tasks) <= set(names("task")), f"{kind} {name}"
+            assert "regression" not in tasks or tasks == ("regression",), f"{kind} {name}"

@@ -1,11 +1,29 @@
-"""Losses. Those for classification take scores (N, C) and labels (N,), those for regression two tensors (N, K)."""
+"""Losses, which return a scalar.
+
+Of labels: outputs (N, C) are scores of C classes and targets (N,) labels from 0 to C - 1; for sequences outputs (N, length, C)
+and targets (N, length), where `sequences.IGNORED` is no label and its place is passed over. nll takes log-probabilities in the
+place of scores; cross_entropy and kl also take targets (N, C) that are probabilities.
+
+Of embeddings: outputs (N, D) are points, D however many, and targets (N,) labels. contrastive and triplet compare the samples
+of a batch with each other.
+
+Of numbers: outputs and targets are (N, K). poisson_nll takes logarithms of means, and counts.
+"""
 
 from weft import Register
 
 
 def register_all(register: Register) -> None:
-    for name in ("mse", "mae", "huber", "smooth_l1"):
-        register(f"weft_basics.losses.regression:{name}", name)
     register("weft_basics.losses.cross_entropy:CrossEntropy", "cross_entropy")
+    register("weft_basics.losses.nll:NegativeLogLikelihood", "nll")
+    register("weft_basics.losses.kl:KullbackLeibler", "kl")
+    register("weft_basics.losses.focal:Focal", "focal")
+    register("weft_basics.losses.bce:BinaryCrossEntropy", "bce")
     register("weft_basics.losses.hinge:Hinge", "hinge")
     register("weft_basics.losses.hinge:SquaredHinge", "squared_hinge")
+    register("weft_basics.losses.perceptron:Perceptron", "perceptron")
+    register("weft_basics.losses.contrastive:contrastive", "contrastive")
+    register("weft_basics.losses.triplet:triplet", "triplet")
+    for name in ("mse", "mae", "huber", "smooth_l1", "log_cosh", "quantile"):
+        register(f"weft_basics.losses.regression:{name}", name)
+    register("weft_basics.losses.poisson:PoissonNLL", "poisson_nll")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated
 
+import torch
 from torch import Tensor
 from torch.nn import functional
 
@@ -43,5 +45,29 @@ def smooth_l1(
     return functional.smooth_l1_loss(outputs, targets, beta=beta)
 
 
-for _loss in (mse, mae, huber, smooth_l1):
+def log_cosh(outputs: Tensor, targets: Tensor) -> Tensor:
+    """Mean of log cosh(y - t): half the square of small errors, |y - t| - log 2 of large ones, and smooth everywhere.
+
+    Saleh and Saleh, "Statistical properties of the log-cosh loss function used in machine learning", 2022.
+    """
+    check_shapes(outputs, targets)
+    errors = outputs - targets
+    return torch.logaddexp(errors, -errors).mean() - math.log(2)  # exp(errors) itself would overflow
+
+
+def quantile(
+    outputs: Tensor,
+    targets: Tensor,
+    quantile: Annotated[float, Range(1e-4, 0.9999), "share of the targets that is to lie below the output"] = 0.5,
+) -> Tensor:
+    """Pinball loss, whose minimum is a quantile: quantile · (t - y) where the target is above, (1 - quantile) · (y - t) else.
+
+    Koenker and Bassett, "Regression quantiles", 1978. At 0.5 it is half the mean absolute error.
+    """
+    check_shapes(outputs, targets)
+    errors = targets - outputs
+    return torch.maximum(quantile * errors, (quantile - 1) * errors).mean()
+
+
+for _loss in (mse, mae, huber, smooth_l1, log_cosh, quantile):
     _loss.tasks = ("regression",)  # type: ignore[attr-defined]

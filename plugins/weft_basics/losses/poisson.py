@@ -1,0 +1,44 @@
+"""Counts."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from weft_basics.losses.precision import widened
+from weft_basics.shapes import check_shapes
+
+
+class PoissonNLL(nn.Module):
+    """Negative log-likelihood of counts under Poisson distributions, the mean of exp(y) - t · y: outputs are log means.
+
+    Outputs and targets (N, K), targets at least 0. Up to log t!, which no model can change. As torch.nn.PoissonNLLLoss. The
+    targets are counts: a dataset must not bring them to mean 0.
+
+    Raises:
+        ValueError: outputs and targets of different shapes; at the first call, a target below 0. Later ones make the loss
+            NaN, without a GPU having to wait.
+    """
+
+    tasks = ("regression",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.checked = False
+
+    def forward(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        check_shapes(outputs, targets)
+        negative = targets < 0
+        if not self.checked:
+            _check(targets, negative)
+            self.checked = True
+        logarithms = widened(outputs)
+        return (logarithms.exp() - targets.masked_fill(negative, torch.nan) * logarithms).mean()
+
+
+def _check(targets: Tensor, negative: Tensor) -> None:
+    if negative.any():
+        raise ValueError(
+            f"poisson_nll takes counts, of which none is below 0, and a target is {float(targets[negative][0]):g}: leave the "
+            "dataset's targets in their own unit (standardize), or take another loss"
+        )
