@@ -14,7 +14,8 @@ CORE = ROOT / "core" / "weft"
 ORDER = [
     *("errors", "parameters", "callback", "hookspecs", "kinds", "typed", "options", "catalog_cache", "catalog"),
     *("__init__", "settings", "configuration", "hydra_guard", "spelling", "compose"),
-    *("build", "objective", "randomness", "device", "data", "regularization", "checkpoint", "folder"),
+    *("build", "objective", "reference", "randomness", "device", "data", "regularization", "checkpoint", "folder"),
+    "optimization",
     *(
         "telemetry.__init__",
         "telemetry.redaction",

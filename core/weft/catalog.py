@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import inspect
 import os
+import re
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -323,7 +324,7 @@ def _loaded(offer: Offer, plugin: Plugin) -> Loaded:
 
 def _first_sentence(text: str) -> str:
     paragraph = " ".join(text.partition("\n\n")[0].split())
-    return paragraph.split(". ")[0].removesuffix(".")
+    return re.split(r"(?<!\bal)\. ", paragraph, maxsplit=1)[0].removesuffix(".")  # "et al." ends no sentence
 
 
 def describe(name: str, value: str) -> tuple[list[dict[str, Any]], list[list[str]]]:

@@ -58,16 +58,18 @@ class Bar(Callback):
 
 
 class Lines(Callback):
-    """A line of scores, at most one in two seconds."""
+    """A line of scores, at most one in so many seconds, after the name of the run where there are several."""
 
-    def __init__(self) -> None:
-        self._next = time.monotonic() + _LINE_SECONDS
+    def __init__(self, seconds: float = _LINE_SECONDS, name: str = ""):
+        self._seconds = seconds
+        self._name = f"{name}: " if name else ""
+        self._next = time.monotonic() + seconds
 
     def on_epoch_end(self, run: Run) -> None:
         now = time.monotonic()
-        if now >= self._next or run.done:
-            self._next = now + _LINE_SECONDS
-            log.info("epoch %d, step %d of %d: %s", run.epoch, run.step, run.total_steps, scores(run))
+        if now >= self._next or (run.done and not self._name):
+            self._next = now + self._seconds
+            log.info("%sepoch %d, step %d of %d: %s", self._name, run.epoch, run.step, run.total_steps, scores(run))
 
     def close(self) -> None:
         """Nothing to take away."""

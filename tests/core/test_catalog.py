@@ -33,6 +33,19 @@ def offering(body: str) -> str:
     return f"from weft import hookimpl, supplied, fixed\n\n{body}\n"
 
 
+@pytest.mark.parametrize(
+    ("text", "summary"),
+    [
+        ("One. Two.", "One"),
+        ("Adam with less (Liu et al. 2020). And more.", "Adam with less (Liu et al. 2020)"),
+        ("Two\n    lines.\n\nThe rest.", "Two lines"),
+        ("", ""),
+    ],
+)
+def test_a_summary_is_the_first_sentence(text: str, summary: str) -> None:
+    assert catalog_module._first_sentence(text) == summary
+
+
 def test_a_plugin_is_listed_without_being_imported(install: Install) -> None:
     install("weft-leaky", "my_leaky", LEAKY, version="1.2")
     component = catalog().find("model", "leaky")

@@ -16,9 +16,12 @@ from weft.errors import UserError
 from weft.execution import execute, record_failure
 from weft.experiment import prepare
 from weft.folder import Folder
+from weft.progress import Lines
 from weft.telemetry.tracker import Status
 
 log = logging.getLogger("weft")
+
+_LINE_SECONDS = 10.0
 
 
 def job(config: DictConfig) -> float:
@@ -39,7 +42,7 @@ def job(config: DictConfig) -> float:
         record_failure(wanted, folder, tracker, overrides, error)
         _report(title, overrides, error)
         return float("nan")
-    result = execute(run, folder, tracker, overrides)
+    result = execute(run, folder, tracker, overrides, [Lines(_LINE_SECONDS, title)])
     if result.status is Status.KILLED:
         log.warning("%s: stopped; go on with it: weft resume %s", title, folder.path)
         raise KeyboardInterrupt  # the sweep was told to stop, not this job alone

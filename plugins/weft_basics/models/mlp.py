@@ -29,6 +29,7 @@ class MLP(nn.Module):
         width: Annotated[int, Range(1, 16384, log=True), "units in a hidden layer"] = 128,
         depth: Annotated[int, Range(1, 32), "number of hidden layers"] = 1,
         activation: Annotated[Callable[[], nn.Module], Choice("activation")] = "relu",  # type: ignore[assignment]
+        output_activation: Annotated[Callable[[], nn.Module], Choice("activation"), "after the last layer"] = "identity",  # type: ignore[assignment]
     ):
         super().__init__()
         if vocabulary is not None:
@@ -37,10 +38,11 @@ class MLP(nn.Module):
         self.hidden = nn.ModuleList(nn.Linear(*pair) for pair in pairwise(widths))
         self.activations = nn.ModuleList(activation() for _ in self.hidden)
         self.output = nn.Linear(width, outputs)
+        self.output_activation = output_activation()
 
     def forward(self, inputs: Tensor) -> Tensor:
         units = inputs.flatten(1)
         for layer, activation in zip(self.hidden, self.activations, strict=True):
             units = activation(layer(units))
-        outputs: Tensor = self.output(units)
+        outputs: Tensor = self.output_activation(self.output(units))
         return outputs

@@ -83,6 +83,9 @@ class Transformer(nn.Module):
             self.embedding = steps.embedding(inputs, vocabulary, width, "transformer")
             length = inputs[0]
         self.positions = nn.Embedding(length, width)
+        for table in (self.embedding, self.positions):
+            if isinstance(table, nn.Embedding):  # torch begins at a deviation of 1, which drowns what the blocks add
+                nn.init.normal_(table.weight, std=0.02)
         self.blocks = nn.ModuleList(Block(width, heads, activation) for _ in range(depth))
         self.norm = nn.LayerNorm(width)
         self.output = nn.Linear(width, outputs)

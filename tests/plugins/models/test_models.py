@@ -27,7 +27,7 @@ def count(model: nn.Module) -> int:
     [
         (Linear, (3, 4), {}),
         (RBF, (7,), {"features": 20}),
-        (MLP, (7,), {"width": 6, "depth": 3, "activation": nn.Tanh}),
+        (MLP, (7,), {"width": 6, "depth": 3, "activation": nn.Tanh, "output_activation": nn.Identity}),
         (CNN, (1, 8, 8), {"activation": nn.ReLU}),
         (CNN, (3, 28, 28), {"kernel": 5, "pooling": "average", "activation": nn.ReLU}),
         (CNN, (1, 9, 13), {"channels": [4, 4, 4], "activation": nn.ReLU}),
@@ -65,15 +65,20 @@ def test_linear_is_a_matrix_and_a_bias() -> None:
 
 
 def test_mlp_is_layers_with_activations_between() -> None:
-    model = MLP((4,), 2, width=3, depth=2, activation=nn.Tanh)
+    model = MLP((4,), 2, width=3, depth=2, activation=nn.Tanh, output_activation=nn.Identity)
     inputs = torch.randn(5, 4)
     units = torch.tanh(model.hidden[1](torch.tanh(model.hidden[0](inputs))))
     torch.testing.assert_close(model(inputs), model.output(units))
     assert count(model) == (4 * 3 + 3) + (3 * 3 + 3) + (3 * 2 + 2)
 
 
+def test_mlp_can_end_in_an_activation() -> None:
+    model = MLP((4,), 3, activation=nn.ReLU, output_activation=lambda: nn.LogSoftmax(-1))
+    torch.testing.assert_close(model(torch.randn(5, 4)).logsumexp(1), torch.zeros(5))
+
+
 def test_mlp_builds_an_activation_for_each_layer() -> None:
-    model = MLP((4,), 2, depth=3, activation=nn.ReLU)
+    model = MLP((4,), 2, depth=3, activation=nn.ReLU, output_activation=nn.Identity)
     assert len({id(activation) for activation in model.activations}) == 3
 
 

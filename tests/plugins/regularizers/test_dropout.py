@@ -53,7 +53,7 @@ def test_the_first_layer_sees_everything() -> None:
 
 
 def test_evaluation_drops_nothing() -> None:
-    model = MLP((6,), 3, activation=nn.ReLU).eval()
+    model = MLP((6,), 3, activation=nn.ReLU, output_activation=nn.Identity).eval()
     inputs = torch.randn(4, 6)
     plain = model(inputs)
     attached(model, 0.9)
@@ -71,7 +71,7 @@ def test_a_layer_that_is_frozen_in_evaluation_drops_nothing_and_is_no_error() ->
 
 
 def test_nothing_is_dropped_at_zero() -> None:
-    model = MLP((6,), 3, activation=nn.ReLU)
+    model = MLP((6,), 3, activation=nn.ReLU, output_activation=nn.Identity)
     inputs = torch.randn(4, 6)
     plain = model(inputs)
     attached(model, 0.0)
@@ -81,7 +81,7 @@ def test_nothing_is_dropped_at_zero() -> None:
 @pytest.mark.parametrize(
     ("model", "shape", "layers"),
     [
-        (MLP((6,), 3, depth=3, activation=nn.ReLU), (6,), ["hidden.1", "hidden.2", "output"]),
+        (MLP((6,), 3, depth=3, activation=nn.ReLU, output_activation=nn.Identity), (6,), ["hidden.1", "hidden.2", "output"]),
         (CNN((1, 8, 8), 3, activation=nn.ReLU), (1, 8, 8), ["convolutions.1", "output"]),
         (RNN((8, 4), 3), (8, 4), ["output"]),
         (nn.Sequential(nn.BatchNorm1d(4), nn.Linear(4, 4), nn.LayerNorm(4), nn.Linear(4, 2)), (4,), ["3"]),
@@ -171,7 +171,7 @@ def test_a_model_with_one_layer_is_refused(model: nn.Module, message: str) -> No
 
 
 def test_the_model_s_names_stay() -> None:
-    model = MLP((6,), 3, activation=nn.ReLU)
+    model = MLP((6,), 3, activation=nn.ReLU, output_activation=nn.Identity)
     names = [*model.state_dict()]
     attached(model)
     assert [*model.state_dict()] == names
