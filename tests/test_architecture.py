@@ -68,9 +68,10 @@ ORDER = [
         "keeping",
         "execution",
         "api",
+        "progress",
     ),
     *("sweep.__init__", "sweep.job", "sweep.leaderboard", "sweep.multirun"),
-    *("logs", "listing", "help", "completion", "progress", "cli"),
+    *("logs", "listing", "help", "completion", "cli"),
 ]
 """From the bottom to the top: a module may import what stands before it."""
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import functools
+import logging
 import re
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -32,6 +34,9 @@ from weft.catalog import catalog
 from weft.configuration import Configuration
 from weft.errors import ConfigError, PluginError, UserError, did_you_mean
 from weft.kinds import KINDS
+from weft.options import show
+
+log = logging.getLogger("weft")
 
 CONFIG = "config"
 
@@ -162,8 +167,39 @@ def read(config: DictConfig, given: Sequence[str]) -> Configuration:
         ConfigError, PluginError: see `configuration.read`; or an interpolation that leads nowhere.
     """
     job = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
-    found = checked(_resolved(job))
-    return configuration.with_environment(found, spelling.given_keys(given))
+    keys = spelling.given_keys(given)
+    tree = _resolved(job)
+    configuration.refuse_targets(tree)
+    for place, value in _left_over(tree, keys):
+        _say_once(f"{place}={show(value)}: left out, it is for another {place.partition('.')[0]} than the one that was chosen")
+    return configuration.with_environment(checked(tree), keys)
+
+
+def _left_over(tree: dict[str, Any], given: set[str]) -> Iterator[tuple[str, Any]]:
+    """Take options out of a config that were meant for a part in whose place the command line put another, and yield them.
+
+    An experiment's YAML chooses parts and sets their options; with `+experiment=lasso regularizer=none` the choice is gone, and
+    the options would stay. What was typed beside the choice is never one of them.
+    """
+    for kind in KINDS.values():
+        value = tree.get(kind.name)
+        if kind.name not in given or not isinstance(value, dict):
+            continue
+        if kind.several:
+            extra = [name for name, part in value.items() if isinstance(part, dict) and "name" not in part]
+        else:
+            component = next(iter(catalog().components[kind.name].get(str(value.get("name")), ())), None)
+            known = {"name", *(option.name for option in component.options)} if component else set(value)
+            extra = [name for name in value if name not in known]
+        for name in extra:
+            place = f"{kind.name}.{name}"
+            if not any(key == place or key.startswith(f"{place}.") for key in given):
+                yield place, value.pop(name)
+
+
+@functools.cache
+def _say_once(text: str) -> None:
+    log.warning("%s", text)
 
 
 def checked(tree: Mapping[str, Any]) -> Configuration:
@@ -223,14 +259,14 @@ def configured(overrides: Sequence[str], config_dir: str | None = None) -> tuple
         return read(config, overrides), Path(str(OmegaConf.select(config, "hydra.run.dir")))
 
 
-def jobs(config: DictConfig) -> list[list[str]] | None:
+def jobs(hydra: Hydra, config: DictConfig) -> list[list[str]] | None:
     """Return the overrides of each job that Hydra's own sweeper would run; None where another sweeper decides."""
     if config.hydra.sweeper._target_ != f"{BasicSweeper.__module__}.{BasicSweeper.__qualname__}":
         return None
     params = OmegaConf.to_container(config.hydra.sweeper.params or {}) if config.hydra.sweeper.get("params") else {}
     assert isinstance(params, dict)
     arguments = [f"{key!s}={value}" for key, value in params.items()] + list(config.hydra.overrides.task)
-    parsed = OverridesParser.create().parse_overrides(arguments)
+    parsed = OverridesParser.create(hydra.config_loader).parse_overrides(arguments)  # glob(*) asks it what there is
     return [job for batch in BasicSweeper.split_arguments(parsed, None) for job in batch]
 
 
@@ -244,7 +280,7 @@ def check_jobs(hydra: Hydra, overrides: Sequence[str]) -> tuple[DictConfig, list
     kept = [override for override in overrides if override.startswith("hydra")]
     found = []
     try:
-        wanted = jobs(config) or []
+        wanted = jobs(hydra, config) or []
     except (HydraException, ValueError) as error:
         raise _explained(error, overrides) from None
     for job in wanted:

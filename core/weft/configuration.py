@@ -97,7 +97,7 @@ class Configuration:
             for part in parts:
                 flat.update(_flatten(part.place, part.options))
         for name, value in settings.tree(self.settings).items():
-            if name not in ("name", "tags", "tracking", "telemetry", "sweep", "runs"):
+            if name not in ("name", "tags", "tracking", "telemetry", "sweep", "runs", "reference"):
                 flat.update(_flatten(name, value) if isinstance(value, dict) else {name: show(value)})
         return flat
 

@@ -57,7 +57,7 @@ def mlflow_runs(folder: Path) -> list[Any]:
 MISTAKES = [
     ("model=mpl", "model=mpl: no model named 'mpl' (did you mean 'mlp'?); there are "),
     ("modle=mlp", "modle: no such key (did you mean 'model'?); there are "),
-    ("model.widht=3", "model.widht: no such key (did you mean 'width'?); there are activation, depth, width"),
+    ("model.widht=3", "model.widht: no such key (did you mean 'width'?); there are activation, depth, "),
     ("model.width=wide", "model.width: 'wide' is not a whole number (model mlp of weft "),
     ("model.width=0", "model.width: 0 is out of range: "),
     ("model.activation=rely", "model.activation: no activation named 'rely' (did you mean 'relu'?)"),
