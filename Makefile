@@ -7,13 +7,21 @@ READY := $(VENV)/.ready
 # The index that torch comes from, when not pip's own: see "Installing" in README.md.
 TORCH_INDEX ?=
 
-.PHONY: demo test check coverage bench soak clean
+.PHONY: demo primer test accept check coverage bench soak clean
 
 demo: $(READY)
 	$(BIN)/weft run -m model=mlp,cnn optimizer=muon,adamw "regularizer=none,[dropout,l2]" optimizer.lr=3e-3 epochs=15
 
+# Every system of a primer, each held against its reference: one table, in some minutes.
+primer: $(READY)
+	$(BIN)/weft run -m "+experiment=glob(*)"
+
 test: check
 	$(BIN)/python -m pytest
+
+# What trains for long: all systems and their variants on real data, over several seeds.
+accept: $(READY)
+	$(BIN)/python -m pytest -m accept
 
 check: $(READY)
 	$(BIN)/ruff format --check .

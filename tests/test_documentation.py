@@ -20,7 +20,11 @@ import pytest
 import torch
 
 import weft
+from tests.plugins.box import names
+from weft import compose
+from weft.catalog import catalog
 from weft.cli import commands
+from weft.experiment import prepare
 from weft.kinds import KINDS
 
 ROOT = Path(__file__).parent.parent
@@ -195,10 +199,29 @@ def test_the_readme_s_experiment_composes(tmp_path: Path) -> None:
     assert "name: sgd" in shown
 
 
+PRIMER = (ROOT / "plugins" / "weft_basics" / "README.md").read_text()
+
+
 def test_every_kind_and_its_supplies_are_in_the_table() -> None:
     for kind in KINDS.values():
         row = next(line for line in README.splitlines() if line.startswith(f"| {kind.name} |"))
         assert re.findall(r"`(\w+)`", row.split("|")[2]) == list(kind.supplied)
+
+
+@pytest.mark.parametrize("line", re.findall(r"^\| [^|]+ \| `(weft run [^`]+)` \|", PRIMER, re.MULTILINE))
+def test_a_command_of_the_primer_can_be_run(line: str) -> None:
+    """Each of its jobs is composed and checked, and the first built. tests/experiments runs the systems."""
+    words = [word for word in shlex.split(line)[2:] if word != "-m"]
+    with compose.hydra_app() as hydra:
+        _, jobs = compose.check_jobs(hydra, [*words, "sweep.name=primer"])
+    assert (" -m " in line) == (len(jobs) > 1)
+    prepare(jobs[0], catalog())
+
+
+def test_everything_in_the_box_is_in_its_readme() -> None:
+    listed = set(re.findall(r"\w+", PRIMER))
+    offered = {name for kind in ("model", "loss", "regularizer", "dataset", "metric", "callback") for name in names(kind)}
+    assert offered - listed == set()
 
 
 def test_every_command_is_in_the_table() -> None:

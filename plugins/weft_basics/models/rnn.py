@@ -60,12 +60,13 @@ class RNN(nn.Module):
         return outputs
 
     def _states(self, sequences: Tensor, lengths: Tensor) -> Tensor:
-        if not self.recurrent.bidirectional:
+        length = sequences.shape[1]
+        if not self.recurrent.bidirectional or bool((lengths == length).all()):
             states: Tensor = self.recurrent(sequences)[0]
             return states
-        # From the end, padding would be read first: packed, a sequence ends where it ends.
+        # From the end, padding would be read first: packed, a sequence ends where it ends. It takes several times as long.
         packed = pack_padded_sequence(sequences, lengths.cpu(), batch_first=True, enforce_sorted=False)
-        return pad_packed_sequence(self.recurrent(packed)[0], batch_first=True, total_length=sequences.shape[1])[0]
+        return pad_packed_sequence(self.recurrent(packed)[0], batch_first=True, total_length=length)[0]
 
     def _last(self, states: Tensor, lengths: Tensor) -> Tensor:
         """Return what was kept (N, units) of a whole sequence: of the backward direction, that is at its first step."""

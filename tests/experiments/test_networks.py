@@ -1,0 +1,57 @@
+"""Networks on digits, and what dropout and the others do about learning by heart, over five seeds."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.stats import ttest_rel
+
+from tests.experiments.fitting import fit, scores
+
+SEEDS = range(5)
+
+
+def accuracies(name: str) -> list[float]:
+    return [scores(fit(name, f"seed={seed}"), "test")["test/accuracy"] for seed in SEEDS]
+
+
+def test_an_mlp_reads_digits() -> None:
+    found = accuracies("mlp")
+    assert np.mean(found) >= 0.97, found
+
+
+@pytest.mark.accept
+def test_a_cnn_reads_digits_better() -> None:
+    found = accuracies("cnn")
+    assert np.mean(found) >= 0.985, found
+
+
+def gaps(regularizer: str) -> list[float]:
+    """Return how much higher the loss is on samples that weren't trained on, with each seed."""
+    found = []
+    for seed in SEEDS:
+        run = fit("dropout", f"seed={seed}", *regularizer.split())
+        found.append(scores(run, "test")["test/loss"] - scores(run, "train")["train/loss"])
+    return found
+
+
+SHRINKING = [
+    "regularizer=dropout",
+    "regularizer=l2 regularizer.l2.weight=3e-3",
+    "regularizer=l1 regularizer.l1.weight=5e-4",
+    "regularizer=elastic_net regularizer.elastic_net.weight=1e-3",
+    "regularizer=max_norm regularizer.max_norm.limit=0.7",
+    "regularizer=label_smoothing",
+    "regularizer=gradient_noise",
+    "regularizer=[dropout,l2] regularizer.l2.weight=1e-3",
+]
+
+
+@pytest.mark.parametrize(
+    "regularizer", [SHRINKING[0], *(pytest.param(other, marks=pytest.mark.accept) for other in SHRINKING[1:])]
+)
+def test_the_overfit_gap_shrinks(regularizer: str) -> None:
+    """Paired by seed; one-sided, at one per cent."""
+    without, with_it = gaps("regularizer=none"), gaps(regularizer)
+    assert ttest_rel(without, with_it, alternative="greater").pvalue < 0.01
+    assert np.mean(with_it) < np.mean(without) / 2

@@ -1,0 +1,78 @@
+"""Recurrent networks and transformers on real text: below a trigram model's bits, above each token's majority label."""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+
+from tests.experiments.fitting import fit, scores
+from tests.plugins.baselines import majority_accuracy, trigram_bits
+from weft.data import Data
+from weft.state import Run
+
+SHARED = Path(__file__).parents[3] / "shared" / "data"
+
+MODELS = ["rnn", "lstm", "gru", "transformer"]
+LONG = pytest.mark.accept
+
+
+def dataset_of(data: Data) -> Any:
+    return SimpleNamespace(**data.splits, vocabulary=data.vocabulary, outputs=data.outputs)
+
+
+@functools.cache
+def trigram(digest: str, data: Data) -> float:
+    assert data.vocabulary is not None
+    return trigram_bits(data.splits["train"], data.splits["test"], data.vocabulary)
+
+
+def is_below_a_trigram_model(run: Run) -> bool:
+    return scores(run, "test")["test/bits_per_token"] < trigram(run.data.digest, run.data)
+
+
+def test_an_lstm_knows_more_of_english_than_a_trigram_model_after_a_few_epochs() -> None:
+    assert is_below_a_trigram_model(fit("language_model", "epochs=3"))
+
+
+@LONG
+@pytest.mark.parametrize("name", MODELS)
+def test_each_kind_of_network_knows_more_of_english_than_a_trigram_model(name: str) -> None:
+    assert is_below_a_trigram_model(fit(name, "dataset=python_topics", "epochs=6"))
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_each_kind_of_network_labels_better_than_by_the_majority(name: str) -> None:
+    smaller = ["model.width=64"] if name == "transformer" else []
+    run = fit(name, "dataset=python_tokens", "epochs=2", *smaller)
+    assert scores(run, "test")["test/accuracy"] > majority_accuracy(dataset_of(run.data)) + 0.1
+
+
+def test_both_sides_are_better_than_one() -> None:
+    one = fit("sequence_labelling", "model.bidirectional=false", "model.hidden=48", "epochs=2")
+    both = fit("sequence_labelling", "model.hidden=48", "epochs=2")
+    assert scores(both, "test")["test/loss"] < scores(one, "test")["test/loss"]
+
+
+@LONG
+@pytest.mark.parametrize("name", MODELS)
+def test_each_kind_of_network_tells_texts_apart(name: str) -> None:
+    """Far better than by the class that most texts have."""
+    run = fit("text_classification") if name == "transformer" else fit(name, "dataset=python_packages", "regularizer=dropout")
+    labels = run.data.splits["test"][1]
+    most = float(torch.bincount(labels).max()) / len(labels)
+    assert scores(run, "test")["test/accuracy"] > most + 0.2
+
+
+@LONG
+def test_shakespeare_in_fewer_than_two_and_a_fifth_bits() -> None:
+    path = SHARED / "tinyshakespeare.txt"
+    if not path.is_file():
+        pytest.skip(f"there is no {path.name} beside the project")
+    run = fit("language_model", "dataset=text", f"dataset.path={path}")
+    assert is_below_a_trigram_model(run)
+    assert scores(run, "test")["test/bits_per_token"] < 2.2
