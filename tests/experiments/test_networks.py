@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from scipy.stats import ttest_rel
@@ -55,3 +57,13 @@ def test_the_overfit_gap_shrinks(regularizer: str) -> None:
     without, with_it = gaps("regularizer=none"), gaps(regularizer)
     assert ttest_rel(without, with_it, alternative="greater").pvalue < 0.01
     assert np.mean(with_it) < np.mean(without) / 2
+
+
+@pytest.mark.accept
+def test_a_small_cnn_understands_spoken_digits() -> None:
+    recordings = Path(__file__).parents[3] / "shared" / "data" / "spoken-digits"
+    if not recordings.is_dir():
+        pytest.skip(f"there is no {recordings.name} beside the project")
+    pattern = "dataset.pattern='{label}_{group}_{index}.wav'"
+    run = fit("speech", "dataset=sound_folder", f"dataset.path={recordings}", pattern)
+    assert scores(run, "test")["test/accuracy"] >= 0.9

@@ -16,7 +16,14 @@ HEAVY = ("torch", "numpy", "sklearn", "torchmetrics", "pandas")
 
 COMPONENTS = sorted(box())
 
-REQUIRED = {("dataset", "csv"): {"path", "target"}}
+REQUIRED = {
+    ("dataset", "csv"): {"path", "target"},
+    ("dataset", "text"): {"path"},
+    ("dataset", "text_folder"): {"path"},
+    ("dataset", "image_folder"): {"path"},
+    ("dataset", "idx"): {"path"},
+    ("dataset", "sound_folder"): {"path"},
+}
 """Options without a default; everything else can be chosen by its name alone."""
 
 

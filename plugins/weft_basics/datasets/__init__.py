@@ -1,4 +1,4 @@
-"""Datasets that need no download, two that are drawn from a formula, and a reader for your own tables."""
+"""Datasets that need no download, some that are drawn from a formula, and readers for files of your own."""
 
 from weft import Register
 
@@ -8,5 +8,15 @@ def register_all(register: Register) -> None:
     for name in ("iris", "wine", "breast_cancer", "diabetes"):
         register(f"weft_basics.datasets.tables:{name}", name)
     register("weft_basics.datasets.two_moons:two_moons", "two_moons")
+    register("weft_basics.datasets.planes:separable", "separable")
+    register("weft_basics.datasets.planes:xor", "xor")
     register("weft_basics.datasets.friedman:friedman", "friedman")
+    register("weft_basics.datasets.tones:tones", "tones")
+    for name in ("python_topics", "python_tokens", "python_packages"):
+        register(f"weft_basics.datasets.{name}:{name}", name)
     register("weft_basics.datasets.csv:csv", "csv")
+    register("weft_basics.datasets.text:text", "text")
+    register("weft_basics.datasets.text_folder:text_folder", "text_folder")
+    register("weft_basics.datasets.image_folder:image_folder", "image_folder")
+    register("weft_basics.datasets.idx:idx", "idx")
+    register("weft_basics.datasets.sound_folder:sound_folder", "sound_folder")

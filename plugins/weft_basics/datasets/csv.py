@@ -30,6 +30,7 @@ def csv(
         "auto: texts, and up to 20 distinct whole numbers, are classes",
     ] = "auto",
     ignore: Annotated[tuple[str, ...], "columns to leave out"] = (),
+    group: Annotated[str | None, "column that is no input: rows that share its value, a patient, are in the same split"] = None,
     standardize: Annotated[bool, "bring columns of numbers, and a target that is a number, to mean 0 and deviation 1"] = True,
     valid: Valid = 0.15,
     test: Test = 0.15,
@@ -40,15 +41,20 @@ def csv(
 
     Raises:
         ValueError: a file or column that isn't there, a value that is missing or not finite, a column with too many texts, a
-            target that doesn't suit the task, or classes with too few samples.
+            target that doesn't suit the task, or classes or groups with too few samples.
     """
-    table = _read(Path(path).expanduser(), (target, *ignore))
-    wanted = [column for column in table.columns if column != target and column not in ignore]
-    if target in ignore:
-        raise ValueError(f"target={target} is also to be ignored")
+    special = [target] if group is None else [target, group]
+    table = _read(Path(path).expanduser(), (*special, *ignore))
+    wanted = [column for column in table.columns if column not in (*special, *ignore)]
+    for option, column in zip(("target", "group"), special, strict=False):
+        if column in ignore:
+            raise ValueError(f"{option}={column} is also to be ignored")
+    if group == target:
+        raise ValueError(f"group={group} is also the target")
     if not wanted:
-        raise ValueError(f"{path} has no column beside {target}: there is nothing to predict it from")
-    _check_complete(table[[*wanted, target]])
+        raise ValueError(f"{path} has no column beside {' and '.join(special)}: there is nothing to predict {target} from")
+    _check_complete(table[[*wanted, *special]])
+    groups = None if group is None else table[group].astype(str).tolist()
     columns, numeric = _inputs(table[wanted])
     answers = table[target]
     if _is_classification(answers, task):
@@ -62,6 +68,7 @@ def csv(
             split_seed=split_seed,
             source=path,
             standardize=standardize & numeric,
+            groups=groups,
         )
     return regression(
         columns,
@@ -72,6 +79,7 @@ def csv(
         source=path,
         standardize=standardize & numeric,
         standardize_targets=standardize,
+        groups=groups,
     )
 
 

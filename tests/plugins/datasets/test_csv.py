@@ -97,6 +97,21 @@ def test_columns_can_be_left_out_and_constant_ones_are_no_error(tmp_path: Path) 
     assert float(dataset.train[0][:, 1].abs().max()) < 1e-6
 
 
+@pytest.mark.parametrize(("target", "task"), [("kind", "classification"), ("length", "regression")])
+def test_rows_of_a_group_stay_in_one_split_and_their_column_is_no_input(tmp_path: Path, target: str, task: str) -> None:
+    rows = [[*row, "patient" if not place else f"p{place % 10}"] for place, row in enumerate(flowers(60))]
+    dataset = csv(written(tmp_path, rows), target, 0, group="patient", ignore=("colour",), standardize=False)
+    assert (dataset.task, dataset.inputs) == (task, (2,) if task == "classification" else (3,))
+    lengths = {round(row[0], 4): row[4] for row in rows[1:]}
+    owned = []
+    for split in ("train", "valid", "test"):
+        inputs, targets = getattr(dataset, split)
+        numbers = inputs[:, 0] if task == "classification" else targets[:, 0]
+        owned.append({lengths[round(number, 4)] for number in numbers.tolist()})
+    assert sum(map(len, owned)) == len(set().union(*owned)) == 10
+    assert [len(getattr(dataset, split)[1]) for split in ("train", "valid", "test")] == [48, 6, 6]
+
+
 odd_names = st.text(st.characters(codec="utf-8", exclude_categories=("Cs", "Cc")), max_size=12) | st.sampled_from(
     ["", " ", "a,b", 'a"b', "a\nb", "0", "NA", "nan", "1.5", "Unnamed: 0", "x.1", "#", "'", "=1+1", "é", "\ufeffx"]
 )
@@ -160,6 +175,13 @@ def change(row: int, column: int, value: Any) -> Table:
         (flowers(), "kind", {"ignore": ("weather",)}, "no column 'weather'"),
         (flowers(), "kind", {"ignore": ("kind",)}, "target=kind is also to be ignored"),
         (flowers(), "kind", {"ignore": ("length", "colour", "wet")}, "no column beside kind"),
+        (flowers(), "kind", {"ignore": ("length", "wet"), "group": "colour"}, "no column beside kind and colour"),
+        (flowers(), "kind", {"group": "color"}, r"no column 'color' \(did you mean 'colour'\?\)"),
+        (flowers(), "kind", {"group": "kind"}, "group=kind is also the target"),
+        (flowers(), "kind", {"group": "wet", "ignore": ("wet",)}, "group=wet is also to be ignored"),
+        (change(6, 2, ""), "kind", {"group": "wet"}, "column 'wet', row 6: a value is missing"),
+        (change(1, 3, "lily"), "kind", {"group": "colour"}, "no group that is left for training has "),
+        (flowers(), "length", {"group": "kind"}, "three groups or more, and there are 2: aster, rose"),
         (flowers(0), "kind", {}, "has no rows"),
         (change(3, 0, ""), "kind", {}, "column 'length', row 3: a value is missing .* and 0 more are"),
         (change(30, 1, "NA"), "kind", {}, "column 'colour', row 30: a value is missing"),
