@@ -19,8 +19,8 @@ class RNN(nn.Module):
 
     Samples are sequences (N, length, features), images read row by row with their channels side by side, or, where the
     dataset has a vocabulary, tokens (N, length), which are embedded. A task that asks for an answer at each step has the layer
-    after every state: (N, length, outputs). Else it comes after the last one, padding aside: (N, outputs). Cells: Elman 1990
-    (rnn), Hochreiter and Schmidhuber 1997 (lstm), Cho et al. 2014 (gru).
+    after every state: (N, length, outputs). Else it comes after the last one or their mean, padding aside: (N, outputs).
+    Cells: Elman 1990 (rnn), Hochreiter and Schmidhuber 1997 (lstm), Cho et al. 2014 (gru).
 
     Raises:
         ValueError: samples that aren't sequences; both directions where the next token is to be told, which one of them sees.
@@ -35,6 +35,9 @@ class RNN(nn.Module):
         cell: Literal["lstm", "gru", "rnn"] = "lstm",
         hidden: Annotated[int, Range(1, 8192, log=True), "units in a layer, for each direction"] = 64,
         layers: Annotated[int, Range(1, 16), "recurrent layers on top of each other"] = 1,
+        pooling: Annotated[
+            Literal["last", "mean"], "state that an answer for a whole sequence is given by; a mean forgets no beginning"
+        ] = "last",
         bidirectional: Annotated[bool, "read from the last step to the first as well"] = False,
         embedding: Annotated[int, Range(1, 4096, log=True), "numbers that stand for a token"] = 32,
     ):
@@ -49,13 +52,14 @@ class RNN(nn.Module):
             features = embedding
         self.recurrent = _CELLS[cell](features, hidden, layers, batch_first=True, bidirectional=bidirectional)
         self.output = nn.Linear(hidden * (2 if bidirectional else 1), outputs)
+        self.pooling = pooling
         self.is_at_each_step = steps.is_at_each_step(task)
 
     def forward(self, inputs: Tensor) -> Tensor:
         lengths = steps.lengths(inputs)
         states = self._states(self.embedding(steps.rows(inputs)), lengths)
         if not self.is_at_each_step:
-            states = self._last(states, lengths)
+            states = self._last(states, lengths) if self.pooling == "last" else steps.mean(states, lengths)
         outputs: Tensor = self.output(states)
         return outputs
 

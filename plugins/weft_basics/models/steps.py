@@ -43,6 +43,12 @@ def rows(inputs: Tensor) -> Tensor:
     return inputs.transpose(1, 2).flatten(2) if inputs.ndim == 4 else inputs
 
 
+def mean(states: Tensor, lengths: Tensor) -> Tensor:
+    """Return the mean (N, width) of the states (N, length, width) at the steps of each sample, padding aside."""
+    counted = (torch.arange(states.shape[1], device=states.device) < lengths.unsqueeze(1)).unsqueeze(2)
+    return (states * counted).sum(1) / lengths.unsqueeze(1)
+
+
 def lengths(inputs: Tensor) -> Tensor:
     """Return the length (N,) of each sample: where it is tokens (N, length), without padding at its end, but 1 at least."""
     if inputs.ndim != 2:

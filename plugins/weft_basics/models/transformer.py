@@ -97,15 +97,14 @@ class Transformer(nn.Module):
         length = states.shape[1]
         places = torch.arange(length, device=inputs.device)
         states = states + self.positions(places)
-        present = places < steps.lengths(inputs).unsqueeze(1)
-        mask = present[:, None, None, :].expand(-1, 1, length, -1)
+        lengths = steps.lengths(inputs)
+        mask = (places < lengths.unsqueeze(1))[:, None, None, :].expand(-1, 1, length, -1)
         if self.is_causal:
             mask = mask & (places.unsqueeze(1) >= places)
         for block in self.blocks:
             states = block(states, mask)
         states = self.norm(states)
         if not self.is_at_each_step:
-            counted = present.unsqueeze(2)
-            states = (states * counted).sum(1) / counted.sum(1)
+            states = steps.mean(states, lengths)
         outputs: Tensor = self.output(states)
         return outputs

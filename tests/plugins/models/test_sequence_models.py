@@ -145,7 +145,10 @@ def test_a_labeller_sees_both_sides(kind: str) -> None:
 
 
 @pytest.mark.parametrize("task", ["classification", "sequence_labelling"])
-@pytest.mark.parametrize(("kind", "options"), [*((kind, {}) for kind in ALL), ("lstm", {"bidirectional": True, "layers": 2})])
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [*((kind, {}) for kind in ALL), ("lstm", {"bidirectional": True, "layers": 2}), ("gru", {"pooling": "mean"})],
+)
 def test_padding_changes_nothing(kind: str, options: dict[str, Any], task: str) -> None:
     model = made(kind, task, **options)
     inputs = tokens()
@@ -174,3 +177,12 @@ def test_a_sample_does_not_see_the_others(kind: str) -> None:
     inputs = tokens(4)
     inputs[2, 3:] = PADDING
     torch.testing.assert_close(model(inputs), torch.cat([model(sample[None]) for sample in inputs]))
+
+
+def test_the_mean_of_the_states_can_stand_for_a_sequence() -> None:
+    model = made("gru", pooling="mean")
+    inputs = tokens(2)
+    inputs[1, 4:] = PADDING
+    states, _ = model.recurrent(model.embedding(inputs))
+    expected = torch.stack([states[0].mean(0), states[1, :4].mean(0)])
+    torch.testing.assert_close(model(inputs), model.output(expected))
