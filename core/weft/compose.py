@@ -170,13 +170,14 @@ def read(config: DictConfig, given: Sequence[str]) -> Configuration:
     keys = spelling.given_keys(given)
     tree = _resolved(job)
     configuration.refuse_targets(tree)
-    for place, value in _left_over(tree, keys):
-        _say_once(f"{place}={show(value)}: left out, it is for another {place.partition('.')[0]} than the one that was chosen")
+    for kind, place, value in (*_left_over(tree, keys), *_reference_left_over(tree, keys)):
+        _say_once(f"{place}={show(value)}: left out, it is for another {kind} than the one that was chosen")
     return configuration.with_environment(checked(tree), keys)
 
 
-def _left_over(tree: dict[str, Any], given: set[str]) -> Iterator[tuple[str, Any]]:
-    """Take options out of a config that were meant for a part in whose place the command line put another, and yield them.
+def _left_over(tree: dict[str, Any], given: set[str]) -> Iterator[tuple[str, str, Any]]:
+    """Take options out of a config that were meant for a part in whose place the command line put another, and yield them: the
+    part's kind, the option's place, its value.
 
     An experiment's YAML chooses parts and sets their options; with `+experiment=lasso regularizer=none` the choice is gone, and
     the options would stay. What was typed beside the choice is never one of them.
@@ -194,7 +195,22 @@ def _left_over(tree: dict[str, Any], given: set[str]) -> Iterator[tuple[str, Any
         for name in extra:
             place = f"{kind.name}.{name}"
             if not any(key == place or key.startswith(f"{place}.") for key in given):
-                yield place, value.pop(name)
+                yield kind.name, place, value.pop(name)
+
+
+def _reference_left_over(tree: dict[str, Any], given: set[str]) -> Iterator[tuple[str, str, Any]]:
+    """Likewise the reference, which is a number of certain data, and of a loss or metric: with others it says nothing."""
+    held = tree.get("reference")
+    if not isinstance(held, dict) or any(key.partition(".")[0] == "reference" for key in given):
+        return
+    values = {name: value for name, value in held.items() if value is not None}
+    score = str(values.get("score")).rpartition("/")[2]
+    chosen = tree.get("metric") or (score,)  # none at all are the task's
+    of_another = {"dataset": True, "loss": score == "loss", "metric": score not in ("loss", *chosen)}
+    kind = next((kind for kind, is_other in of_another.items() if is_other and kind in given), None)
+    if values and kind:
+        tree["reference"] = {}
+        yield kind, "reference", values
 
 
 @functools.cache
