@@ -22,6 +22,7 @@ from weft.errors import ConfigError, Interrupted, WeftError
 from weft.folder import Folder
 from weft.keeping import BestWeights, Checkpoints, Interruption
 from weft.randomness import derived, kept_randomness, seed_everything
+from weft.settings import Reference
 from weft.state import Run
 from weft.telemetry import provenance, system
 from weft.telemetry.redaction import redact, redact_override, redact_tree
@@ -197,6 +198,7 @@ def _begin(
         overrides=given,
         started=before.get("started") or time.time(),
     )
+    _hold(folder, settings.reference, {})
     tracker.start(opening)
     # The folder's own config.yaml is what a resumed run needs, secrets included; the one that is recorded has none.
     recorded = folder.path / "recorded"
@@ -217,11 +219,18 @@ def _conclude(run: Run, folder: Folder) -> dict[str, float]:
     run.log({**{f"best/{name}": score for name, score in best.items()}, **train, **test})
     run.observer.flush(run)
     scores = {**best, **train, **test}
-    compared = reference.compare(run.configuration.settings.reference, scores)
+    compared = _hold(folder, run.configuration.settings.reference, scores)
     if compared is not None:
-        folder.note(reference=asdict(compared))
         run.observer.tracker.tag({"weft.reference": str(compared), "weft.reference_met": str(compared.met).lower()})
     return scores
+
+
+def _hold(folder: Folder, wanted: Reference, scores: Mapping[str, float]) -> reference.Comparison | None:
+    """Note how far a run meets its reference: not at all from its beginning on, so that one which fails counts as well."""
+    compared = reference.compare(wanted, scores)
+    if compared is not None:
+        folder.note(reference=asdict(compared))
+    return compared
 
 
 def _close(

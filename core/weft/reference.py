@@ -45,10 +45,11 @@ class Comparison:
 
 
 def compare(wanted: Reference, scores: Mapping[str, float]) -> Comparison | None:
-    """Hold a run's scores against its reference; None where it has none. What isn't a number meets nothing."""
+    """Hold a run's scores against its reference; None where it has none. A score that isn't there, or isn't a number, meets
+    nothing."""
     if wanted.score is None:
         return None
-    reached = scores[wanted.score]
+    reached = scores.get(wanted.score, math.nan)
     lowest = -math.inf if wanted.at_least is None else wanted.at_least
     highest = math.inf if wanted.at_most is None else wanted.at_most
     return Comparison(wanted.score, _shown(lowest, highest), wanted.source or "", reached, lowest <= reached <= highest)

@@ -321,10 +321,13 @@ class TestProcesses:
             "dataset=digits,iris",
             "model=cnn,linear",
             "epochs=1",
+            "reference.score=test/accuracy",
+            "reference.at_least=0",
             folder=here,
             check=1,
         )
         statuses = [folder.record()["status"] for folder in runs(here)]
+        assert "3 of 4 met their reference" in done.stdout
         assert sorted(statuses) == ["FAILED", "FINISHED", "FINISHED", "FINISHED"]
         assert sorted(run.info.status for run in mlflow_runs(here)) == sorted(statuses)
         (failed,) = [run for run in mlflow_runs(here) if run.info.status == "FAILED"]
@@ -334,7 +337,10 @@ class TestProcesses:
         client = MlflowClient(f"sqlite:///{here}/runs/mlflow.db")
         assert "traceback.txt" in {artifact.path for artifact in client.list_artifacts(failed.info.run_id)}
         assert "FAILED" in done.stdout
-        assert "repeat it: weft run dataset=iris model=cnn epochs=1" in done.stdout
+        assert (
+            "repeat it: weft run dataset=iris model=cnn epochs=1 reference.score=test/accuracy reference.at_least=0"
+            in done.stdout
+        )
 
     def test_a_loss_that_explodes_is_failed_and_named(self, here: Path) -> None:
         done = weft(

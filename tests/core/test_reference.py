@@ -16,6 +16,7 @@ from weft.settings import Reference
 from weft.sweep.leaderboard import comparison, entries
 
 METRICS = {"accuracy": object()}
+NAMES = ["ridge", "mlp", "lost", "fell"]
 
 
 @pytest.mark.parametrize(
@@ -37,6 +38,12 @@ def test_a_score_meets_its_bounds_or_not(score: float, bounds: dict[str, float],
     assert found is not None
     assert (found.met, found.wanted, found.source) == (met, shown, "somebody")
     assert ("NOT MET" in str(found)) is not met
+
+
+def test_a_run_that_has_no_scores_meets_nothing() -> None:
+    found = compare(Reference("test/accuracy", at_least=-1.0), {})
+    assert found is not None
+    assert not found.met
 
 
 def test_without_a_score_there_is_nothing_to_compare() -> None:
@@ -63,7 +70,9 @@ def test_a_reference_that_can_not_be_held_is_refused(wanted: Reference, message:
 
 
 def test_a_sweep_shows_what_was_met_in_the_order_of_its_jobs(tmp_path: Path) -> None:
-    for number, (name, reached) in enumerate([("ridge", 0.5), ("mlp", 0.98), ("none", None), ("lost", math.nan)]):
+    for number, (name, reached) in enumerate(
+        [("ridge", 0.5), ("mlp", 0.98), ("none", None), ("lost", math.nan), ("fell", None)]
+    ):
         folder = Folder(tmp_path / str(number))
         folder.path.mkdir()
         reference = {
@@ -74,13 +83,15 @@ def test_a_sweep_shows_what_was_met_in_the_order_of_its_jobs(tmp_path: Path) -> 
             "met": number == 1,
         }
         kept = {} if name == "none" else {"reference": reference}
-        folder.note(status="FINISHED", objective="valid/loss", score=1.0 - number, overrides=[f"+experiment={name}"], **kept)
+        status = "FAILED" if name == "fell" else "FINISHED"
+        folder.note(status=status, objective="valid/loss", score=1.0 - number, overrides=[f"+experiment={name}"], **kept)
     written = io.StringIO()
     Console(file=written, width=120).print(comparison(entries(tmp_path)))
     lines = written.getvalue().splitlines()
-    assert "1 of 3 met their reference" in lines[0]
+    assert "1 of 4 met their reference" in lines[0]
     rows = [line for line in lines if "test/accuracy" in line]
-    assert [next(name for name in ("ridge", "mlp", "lost") if name in row) for row in rows] == ["ridge", "mlp", "lost"]
-    assert ["not met" in row for row in rows] == [True, False, True]
+    assert [next(name for name in NAMES if name in row) for row in rows] == NAMES
+    assert ["not met" in row for row in rows] == [True, False, True, False]
+    assert "failed" in rows[3]
     assert all("[5 seeds]" in row for row in rows)
     assert "0.9800" in rows[1]

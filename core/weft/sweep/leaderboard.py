@@ -79,7 +79,8 @@ def comparison(found: Sequence[Entry]) -> Table:
         given = entry.reference
         texts = (*(entry.choices.get(key, "") for key in differing), given["score"], given["wanted"], given["source"])
         reached = "" if given["reached"] is None else f"{given['reached']:.4f}"
-        shown.add_row(*map(escape, texts), reached, "[green]met[/]" if given["met"] else "[red]not met[/]")
+        unmet = "not met" if entry.status == "FINISHED" else entry.status.lower()
+        shown.add_row(*map(escape, texts), reached, "[green]met[/]" if given["met"] else f"[red]{unmet}[/]")
     return shown
 
 
