@@ -13,8 +13,8 @@ CORE = ROOT / "core" / "weft"
 
 ORDER = [
     *("errors", "parameters", "callback", "hookspecs", "kinds", "typed", "options", "catalog_cache", "catalog"),
-    *("__init__", "settings", "configuration", "hydra_guard", "spelling", "compose"),
-    *("build", "objective", "reference", "randomness", "device", "data", "regularization", "checkpoint", "folder"),
+    *("__init__", "settings", "configuration", "reference", "hydra_guard", "spelling", "compose"),
+    *("build", "objective", "randomness", "device", "data", "regularization", "checkpoint", "folder"),
     "optimization",
     *(
         "telemetry.__init__",

@@ -95,7 +95,8 @@ def _unpack(value: Any, file: Any) -> Any:
         return value
     what, content = value
     if what == "tensor":
-        return file.get_tensor(content)
+        # A copy, aligned as torch aligns: in the file tensors begin anywhere, and there a product may have other last bits.
+        return file.get_tensor(content).clone()
     if what == "dict":
         return {_unpack(key, file): _unpack(item, file) for key, item in content}
     items = [_unpack(item, file) for item in content]

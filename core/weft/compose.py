@@ -8,7 +8,8 @@ import functools
 import logging
 import re
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,12 +30,13 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 import weft
-from weft import configuration, hydra_guard, spelling
-from weft.catalog import catalog
+from weft import configuration, hydra_guard, reference, spelling
+from weft.catalog import Component, catalog
 from weft.configuration import Configuration
 from weft.errors import ConfigError, PluginError, UserError, did_you_mean
 from weft.kinds import KINDS
 from weft.options import show
+from weft.settings import Reference
 
 log = logging.getLogger("weft")
 
@@ -170,9 +172,9 @@ def read(config: DictConfig, given: Sequence[str]) -> Configuration:
     keys = spelling.given_keys(given)
     tree = _resolved(job)
     configuration.refuse_targets(tree)
-    for kind, place, value in (*_left_over(tree, keys), *_reference_left_over(tree, keys)):
+    for kind, place, value in _left_over(tree, keys):
         _say_once(f"{place}={show(value)}: left out, it is for another {kind} than the one that was chosen")
-    return configuration.with_environment(checked(tree), keys)
+    return _with_reference_where_it_holds(configuration.with_environment(checked(tree), keys))
 
 
 def _left_over(tree: dict[str, Any], given: set[str]) -> Iterator[tuple[str, str, Any]]:
@@ -180,37 +182,38 @@ def _left_over(tree: dict[str, Any], given: set[str]) -> Iterator[tuple[str, str
     part's kind, the option's place, its value.
 
     An experiment's YAML chooses parts and sets their options; with `+experiment=lasso regularizer=none` the choice is gone, and
-    the options would stay. What was typed beside the choice is never one of them.
+    the options would stay. What was typed beside the choice is never one of them, nor what no part of this kind has: a
+    misspelt option of a YAML is left for `configuration.read` to refuse.
     """
     for kind in KINDS.values():
         value = tree.get(kind.name)
         if kind.name not in given or not isinstance(value, dict):
             continue
+        offered = catalog().components[kind.name]
         if kind.several:
-            extra = [name for name, part in value.items() if isinstance(part, dict) and "name" not in part]
+            extra = [name for name, part in value.items() if name in offered and isinstance(part, dict) and "name" not in part]
         else:
-            component = next(iter(catalog().components[kind.name].get(str(value.get("name")), ())), None)
-            known = {"name", *(option.name for option in component.options)} if component else set(value)
-            extra = [name for name in value if name not in known]
+            chosen = offered.get(str(value.get("name")), ())
+            others = _options_of(component for same in offered.values() for component in same) - _options_of(chosen)
+            extra = [name for name in value if name in others] if chosen else []
         for name in extra:
             place = f"{kind.name}.{name}"
             if not any(key == place or key.startswith(f"{place}.") for key in given):
                 yield kind.name, place, value.pop(name)
 
 
-def _reference_left_over(tree: dict[str, Any], given: set[str]) -> Iterator[tuple[str, str, Any]]:
-    """Likewise the reference, which is a number of certain data, and of a loss or metric: with others it says nothing."""
-    held = tree.get("reference")
-    if not isinstance(held, dict) or any(key.partition(".")[0] == "reference" for key in given):
-        return
-    values = {name: value for name, value in held.items() if value is not None}
-    score = str(values.get("score")).rpartition("/")[2]
-    chosen = tree.get("metric") or (score,)  # none at all are the task's
-    of_another = {"dataset": True, "loss": score == "loss", "metric": score not in ("loss", *chosen)}
-    kind = next((kind for kind, is_other in of_another.items() if is_other and kind in given), None)
-    if values and kind:
-        tree["reference"] = {}
-        yield kind, "reference", values
+def _options_of(components: Iterable[Component]) -> set[str]:
+    return {option.name for component in components for option in component.options}
+
+
+def _with_reference_where_it_holds(found: Configuration) -> Configuration:
+    """Return it without its reference where that is of something else, and say so."""
+    wanted = found.settings.reference
+    differing = reference.differing(wanted, found.params())
+    if not differing:
+        return found
+    _say_once(f"no reference: {wanted.score} is known where {', '.join(wanted.where)}, and here is {', '.join(differing)}")
+    return replace(found, settings=replace(found.settings, reference=Reference()))
 
 
 @functools.cache

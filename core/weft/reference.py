@@ -22,11 +22,18 @@ def check(wanted: Reference, metrics: Mapping[str, Any]) -> None:
     known.remove("train/loss")
     if wanted.score not in known:
         near = did_you_mean(wanted.score, known)
-        raise ConfigError(f"reference.score: {wanted.score!r} is no score of this run{near}; there are {', '.join(known)}")
+        there = f"there are {', '.join(known)}; or reference=null, which holds it against none"
+        raise ConfigError(f"reference.score: {wanted.score!r} is no score of this run{near}; {there}")
     if wanted.at_least is None and wanted.at_most is None:
         raise ConfigError(f"reference.score: give reference.at_least or reference.at_most, to hold {wanted.score} against")
     if wanted.at_least is not None and wanted.at_most is not None and wanted.at_least > wanted.at_most:
         raise ConfigError(f"reference.at_least: {wanted.at_least:g} is above reference.at_most={wanted.at_most:g}")
+
+
+def differing(wanted: Reference, params: Mapping[str, str]) -> list[str]:
+    """Return, as overrides, what of a run is not as its reference's `where` says, by the run's params."""
+    pairs = (condition.partition("=") for condition in wanted.where)
+    return [f"{key}={params.get(key, 'none')}" for key, _, value in pairs if params.get(key) != value]
 
 
 @dataclass(frozen=True)

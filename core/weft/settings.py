@@ -64,6 +64,9 @@ class Reference:
     at_least: Annotated[float | None, Range(-math.inf, math.inf), "what the score should be, or above it"] = None
     at_most: Annotated[float | None, Range(-math.inf, math.inf), "what the score should be, or below it"] = None
     source: Annotated[str | None, "where that number is from"] = None
+    where: Annotated[
+        list[str], "it holds where these are so, as in [dataset=digits, split_seed=0]; elsewhere it is left out"
+    ] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

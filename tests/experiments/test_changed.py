@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 
 import pytest
 
 from weft import ConfigError, compose
-
-REFERENCE = "reference={score"
 
 
 @pytest.fixture(autouse=True)
@@ -22,15 +21,8 @@ def _said_anew() -> None:
         ("lasso", "regularizer=none", ["regularizer.proximal_l1={weight: 0.1}"]),
         ("lasso", "regularizer=l1", ["regularizer.proximal_l1={weight: 0.1}"]),
         ("lasso", "regularizer=[proximal_l1,max_norm]", []),
-        ("rbf_svm", "dataset=digits", ["dataset.samples=4000", "dataset.noise=0.25", REFERENCE]),
+        ("rbf_svm", "dataset=digits", ["dataset.samples=4000", "dataset.noise=0.25"]),
         ("cnn", "model=mlp", ["model.channels=[32, 64]"]),
-        ("cnn", "dataset=tones", [REFERENCE]),
-        ("ridge", "loss=mae", [REFERENCE]),
-        ("mlp", "loss=hinge", []),
-        ("transformer", "metric=accuracy", [REFERENCE]),
-        ("transformer", "metric=[accuracy,bits_per_token]", []),
-        ("ridge", "metric=mae", []),
-        ("mlp", "metric=none", []),
         ("mlp", "optimizer=sgd", []),
         ("mlp", "model.width=3", []),
     ],
@@ -40,16 +32,43 @@ def test_options_of_a_part_that_was_replaced_are_left_out_and_said(
 ) -> None:
     caplog.set_level(logging.WARNING, "weft")
     for _ in range(2):  # a sweep reads a job twice
-        found, _ = compose.configured([f"+experiment={experiment}", change])
+        compose.configured([f"+experiment={experiment}", change])
     assert [record.getMessage().partition(":")[0] for record in caplog.records if "left out" in record.getMessage()] == [
         text.partition(":")[0] for text in left_out
     ]
-    assert (found.settings.reference.score is None) == (REFERENCE in left_out)
 
 
-def test_a_reference_that_was_typed_holds_for_whatever_was_chosen() -> None:
-    found, _ = compose.configured(["+experiment=cnn", "dataset=tones", "reference.at_least=0.5"])
-    assert (found.settings.reference.score, found.settings.reference.at_least) == ("test/accuracy", 0.5)
+@pytest.mark.parametrize(
+    ("change", "here"),
+    [
+        ("dataset=friedman", "dataset=friedman"),
+        ("split_seed=1", "split_seed=1"),
+        ("loss=mae", "loss=mae"),
+        ("regularizer.l2.weight=1", "regularizer.l2.weight=1.0"),
+        ("regularizer=none", "regularizer.l2.weight=none"),
+        ("dataset=diabetes", None),
+        ("optimizer.max_iter=10", None),
+        ("seed=3", None),
+    ],
+)
+def test_a_reference_is_held_where_it_holds(change: str, here: str | None, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.WARNING, "weft")
+    found, _ = compose.configured(["+experiment=ridge", change])
+    assert (found.settings.reference.score == "test/loss") == (here is None)
+    said = [record.getMessage() for record in caplog.records if "no reference" in record.getMessage()]
+    where = "dataset=diabetes, split_seed=0, loss=mse, regularizer.l2.weight=0.05"
+    assert said == ([f"no reference: test/loss is known where {where}, and here is {here}"] if here else [])
+
+
+def test_a_misspelt_option_of_a_yaml_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "wide.yaml").write_text("defaults: [mlp]\nwidht: 512\n")
+    with pytest.raises(ConfigError, match=r"model.widht: .* has no option 'widht' \(did you mean 'width'\?\)"):
+        compose.configured(["model=wide"], str(tmp_path))
+    (tmp_path / "experiment").mkdir()
+    (tmp_path / "experiment" / "mine.yaml").write_text("# @package _global_\nregularizer: {dropuot: {p: 0.1}}\n")
+    with pytest.raises(ConfigError, match="regularizer.dropuot"):
+        compose.configured(["+experiment=mine", "regularizer=l2"], str(tmp_path))
 
 
 @pytest.mark.parametrize(

@@ -38,6 +38,7 @@ def test_each_has_a_reference_with_its_source_and_what_a_sweep_of_all_says_of_it
         assert reference.score
         assert reference.source
         assert reference.at_least is not None or reference.at_most is not None
+        assert reference.where[0] == f"dataset={job.one('dataset').name}"
 
 
 REFERENCES: dict[str, tuple[Any, Any]] = {
