@@ -116,13 +116,13 @@ def tracker_of(settings: Settings, folder: Folder, wait: float | None = None) ->
     return JournalTracker(folder.path, settings.store, artifacts, settings.telemetry.strict, wait)
 
 
-def load(run: str | Path, uri: str | None = None, weights: str = "best") -> nn.Module:
+def load(run: str | Path, uri: str | None = None, weights: str | None = None) -> nn.Module:
     """Return a run's model, on the CPU, in evaluation mode: the same outputs, bit for bit.
 
     Args:
         run: an MLflow run id, or a run's folder.
         uri: the store that the id is of; else `MLFLOW_TRACKING_URI`, else `sqlite:///runs/mlflow.db`.
-        weights: `best` or `last`.
+        weights: `best` or `last`; by default those that the run was tested with (`test_weights`).
 
     Raises:
         ConfigError: no such run, or no model in it.

@@ -56,6 +56,7 @@ def evaluate(run: str | Path, overrides: Sequence[str], uri: str) -> Evaluation:
         wanted = configuration.read(
             {key: value for key, value in tree.items() if key not in _TRAINING}, catalog(), required=("dataset", "model")
         )
+        weights = weights or saved.tested(folder)
         subject = evaluated(wanted, folder, weights, catalog())
         _compare(subject.data, saved.describe(folder).get("dataset", {}), is_meant=any(map(_is_of_data, changes)))
     with subject.device.session(), kept_randomness(subject.device.device):
@@ -78,13 +79,14 @@ def _compare(data: Data, then: Mapping[str, str], is_meant: bool) -> None:
         log.warning("dataset %s is split otherwise than in training: the model may know some of these samples", data.name)
 
 
-def _parted(overrides: Sequence[str]) -> tuple[str, list[str]]:
+def _parted(overrides: Sequence[str]) -> tuple[str | None, list[str]]:
     """Return which weights are asked for, and the overrides of the config.
 
     Raises:
         ConfigError: an override of what is settled once a model is trained.
     """
-    weights, changes = "best", []
+    weights: str | None = None
+    changes = []
     for override in overrides:
         key, equals, value = override.partition("=")
         top = key.partition(".")[0]
@@ -95,7 +97,7 @@ def _parted(overrides: Sequence[str]) -> tuple[str, list[str]]:
             weights = value
         else:
             changes.append(override)
-    if weights not in saved.WEIGHTS:
+    if weights is not None and weights not in saved.WEIGHTS:
         raise ConfigError(f"weights: {weights!r} is none of {', '.join(saved.WEIGHTS)}")
     return weights, changes
 

@@ -34,8 +34,8 @@ log = logging.getLogger("weft")
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a run ended. `scores` are those of the best epoch, and of the test split with its weights; `comparison` holds them
-    against the run's reference."""
+    """How a run ended. `scores` are those of the weights that it was tested with, its best epoch's or its last; `comparison`
+    holds them against the run's reference."""
 
     status: Status
     tracker: Tracker
@@ -218,7 +218,8 @@ def _conclude(run: Run, folder: Folder) -> dict[str, float]:
     best = run.best.scores or run.scores
     run.log({**{f"best/{name}": score for name, score in best.items()}, **train, **test})
     run.observer.flush(run)
-    scores = {**best, **train, **test}
+    tested = best if run.configuration.settings.test_weights == "best" else run.scores
+    scores = {**tested, **train, **test}
     compared = _hold(folder, run.configuration.settings.reference, scores)
     if compared is not None:
         run.observer.tracker.tag({"weft.reference": str(compared), "weft.reference_met": str(compared.met).lower()})

@@ -35,5 +35,5 @@ class Predictor:
 
 
 def _load_pyfunc(path: str) -> Predictor:
-    """Read the model in a folder, with its best weights; MLflow asks for this name."""
+    """Read the model in a folder, with the weights it was tested with; MLflow asks for this name."""
     return Predictor(saved.read(Path(path)))

@@ -40,6 +40,7 @@ def write(folder: Path, run: Run) -> None:
         "model": part.tree(),
         "supplied": {**run.data.supplied, "inputs": list(run.data.inputs)},
         "dtype": _name(run.device.dtype),
+        "weights": run.configuration.settings.test_weights,
         "signature": _signature(run),
         "classes": list(run.data.classes),
         "dataset": {"name": run.data.name, "source": redact("source", run.data.source), "digest": run.data.digest},
@@ -84,8 +85,8 @@ def located(run: str | Path, uri: str) -> Iterator[Path]:
         yield found
 
 
-def read(folder: Path, weights: str = "best") -> nn.Module:
-    """Return the model, on the CPU, in evaluation mode.
+def read(folder: Path, weights: str | None = None) -> nn.Module:
+    """Return the model, on the CPU, in evaluation mode: with its best weights or its last, by default those it was tested with.
 
     Raises:
         ConfigError: the folder holds no model, or its weights don't fit it.
@@ -115,12 +116,22 @@ def describe(folder: Path) -> dict[str, Any]:
     return found
 
 
-def read_weights(folder: Path, weights: str = "best") -> dict[str, Tensor]:
-    """Return the weights alone, by name.
+def tested(folder: Path) -> str:
+    """Return which weights the run's test scores are of.
+
+    Raises:
+        ConfigError: the folder holds no model.
+    """
+    return str(describe(folder).get("weights", WEIGHTS[0]))
+
+
+def read_weights(folder: Path, weights: str | None = None) -> dict[str, Tensor]:
+    """Return the weights alone, by name; by default those that the run was tested with.
 
     Raises:
         ConfigError: they aren't there, or the file isn't one of safetensors.
     """
+    weights = weights or tested(folder)
     if weights not in WEIGHTS:
         raise ConfigError(f"weights: {weights!r} is none of {', '.join(WEIGHTS)}")
     try:

@@ -75,6 +75,19 @@ def test_the_best_weights_are_tested_and_the_last_ones_kept(here: Path) -> None:
     assert differ == (record["best_epoch"] != 12)
 
 
+def test_the_weights_that_were_tested_are_loaded_and_evaluated(here: Path) -> None:
+    result = weft.run(
+        "dataset=two_moons", "model=mlp", "optimizer=sgd", "optimizer.lr=5", "epochs=12", "seed=3", "test_weights=last"
+    )
+    loaded, best, last = (weft.load(result.folder, weights=name).state_dict() for name in (None, "best", "last"))
+    assert any(not torch.equal(best[name], last[name]) for name in last), "both are the same: nothing is shown"
+    assert all(torch.equal(loaded[name], last[name]) for name in last)
+    found = weft.evaluate(result.folder)
+    assert found == {name: result.scores[name] for name in found}
+    assert weft.evaluate(result.folder, "weights=best") != found
+    assert result.scores["valid/loss"] == _series(here, result.run_id, "valid/loss")[-1][1]
+
+
 def _series(here: Path, run_id: str, key: str) -> list[tuple[int, float]]:
     from mlflow import MlflowClient
 

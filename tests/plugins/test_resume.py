@@ -25,7 +25,7 @@ def cases() -> list[list[str]]:
     for name in catalog().names("optimizer"):
         found += [[f"optimizer={name}"], [f"optimizer={name}", "precision=fp64"]]
     for name in catalog().names("regularizer"):
-        plain = ["optimizer=sgd"] if name == "proximal_l1" else []
+        plain = ["optimizer=sgd", "scheduler=cosine"] if name == "proximal_l1" else []
         found.append([f"regularizer={name}", *plain])
     for name in catalog().names("scheduler"):
         found.append([f"scheduler={name}", "optimizer=sgd", "optimizer.momentum=0.9"])

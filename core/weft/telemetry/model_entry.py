@@ -31,8 +31,8 @@ _UNKNOWN = "ENDPOINT_NOT_FOUND"
 """What a server says of a request that it is too old for."""
 _VERSIONS = "mlflow.modelVersions"
 """The tag by which MLflow's page knows which versions an entry is."""
-_SHOWN = ("best/", "test/")
-"""The scores of a run that are its model's."""
+_SHOWN = {"best": ("best/", "test/"), "last": ("test/",)}
+"""The scores of a run that are its model's, by the weights that it was tested with."""
 
 
 def record(client: MlflowClient, run_id: str, folder: Path, registered: str | None = None) -> str | None:
@@ -205,7 +205,7 @@ def _score(client: MlflowClient, run: Run, model_id: str, description: Mapping[s
 
     metrics = []
     for name in run.data.metrics:
-        if name.startswith(_SHOWN):
+        if name.startswith(_SHOWN[description.get("weights", "best")]):
             for found in client.get_metric_history(run.info.run_id, name):
                 if found.step == description.get("step", found.step) and math.isfinite(found.value):  # NaN would be shown as 0
                     metrics.append(

@@ -38,13 +38,13 @@ class ProximalL1:
                 f"{type(run.optimizer).__name__}{' with momentum' if plain else ''}: take optimizer=sgd with momentum=0, or "
                 "regularizer=l1"
             )
-        self.groups = run.optimizer.param_groups
+        self.optimizer = run.optimizer
         self.penalised = {id(parameter) for parameter in weights(run.model)}
 
     @torch.no_grad()
     def weights(self, model: nn.Module) -> None:
         """Pull all weights that are trained towards zero, in place, by the rates of the step just made."""
-        for group in self.groups:
+        for group in self.optimizer.param_groups:  # other ones after a checkpoint was read
             for parameter in group["params"]:
                 if id(parameter) in self.penalised:
                     parameter.copy_(nn.functional.softshrink(parameter, group["lr"] * self.weight))

@@ -208,6 +208,17 @@ def test_names_that_mlflow_would_refuse(name: str, elsewhere: tuple[MlflowClient
         elsewhere[0].create_registered_model(name)
 
 
+def test_scores_of_the_best_epoch_are_not_its_last_weights(
+    trained: weft.Result, elsewhere: tuple[MlflowClient, str], tmp_path: Path
+) -> None:
+    reader, run_id = elsewhere
+    folder = Path(shutil.copytree(trained.folder / "model", tmp_path / "model"))
+    description = json.loads((folder / "model.json").read_text())
+    (folder / "model.json").write_text(json.dumps({**description, "weights": "last"}))
+    model_entry.record(reader, run_id, folder)
+    assert state(reader, run_id)["scores"] == [[("test/loss", 0.5, 20)]]
+
+
 def test_made_again_it_is_the_same_entry(trained: weft.Result, elsewhere: tuple[MlflowClient, str]) -> None:
     reader, run_id = elsewhere
     first = model_entry.record(reader, run_id, trained.folder / "model", "digits")
