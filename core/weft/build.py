@@ -61,6 +61,8 @@ class BoundPenalty:
 
 
 _BOUND: dict[str, Callable[..., Any]] = {"loss": Bound, "activation": Bound, "metric": BoundMetric, "regularizer": BoundPenalty}
+_SAID = ("tasks", "compares_samples")
+"""What a function may say of itself, and its object says for it."""
 
 
 def build(part: Part, catalog: Catalog, **supplied: Any) -> Any:
@@ -93,8 +95,9 @@ def build(part: Part, catalog: Catalog, **supplied: Any) -> Any:
 
 def _bind(loaded: Loaded, options: Mapping[str, Any], kind: str) -> Any:
     bound = _BOUND[kind](loaded.factory, {**loaded.signature.fixed, **options})
-    if hasattr(loaded.factory, "tasks"):
-        bound.tasks = loaded.factory.tasks
+    for said in _SAID:
+        if hasattr(loaded.factory, said):
+            setattr(bound, said, getattr(loaded.factory, said))
     return bound
 
 

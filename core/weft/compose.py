@@ -279,13 +279,21 @@ def configured(overrides: Sequence[str], config_dir: str | None = None) -> tuple
 
 
 def jobs(hydra: Hydra, config: DictConfig) -> list[list[str]] | None:
-    """Return the overrides of each job that Hydra's own sweeper would run; None where another sweeper decides."""
+    """Return the overrides of each job that Hydra's own sweeper would run; None where another sweeper decides.
+
+    Raises:
+        ConfigError: one sweeps over nothing: a glob that fits no name, an empty range.
+    """
     if config.hydra.sweeper._target_ != f"{BasicSweeper.__module__}.{BasicSweeper.__qualname__}":
         return None
     params = OmegaConf.to_container(config.hydra.sweeper.params or {}) if config.hydra.sweeper.get("params") else {}
     assert isinstance(params, dict)
     arguments = [f"{key!s}={value}" for key, value in params.items()] + list(config.hydra.overrides.task)
     parsed = OverridesParser.create(hydra.config_loader).parse_overrides(arguments)  # glob(*) asks it what there is
+    for override in parsed:
+        if override.is_sweep_override() and not any(True for _ in override.sweep_string_iterator()):
+            known = hydra.config_loader.get_group_options(override.key_or_group)
+            raise ConfigError(f"{override.input_line}: is no value at all{'; there are ' * bool(known)}{', '.join(known)}")
     return [job for batch in BasicSweeper.split_arguments(parsed, None) for job in batch]
 
 

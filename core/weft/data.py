@@ -20,6 +20,10 @@ _GATHER = 64
 _EVALUATE = 1024
 """Samples at a time when no gradients are needed; fewer where each has many targets, as a sequence does."""
 _EVALUATE_TARGETS = 65_536
+_EVALUATE_SCORES = 8_388_608
+"""Of labels times places: a score is given for each. 32 MiB in 32 bits."""
+_MIXED = 0
+"""Seed of the order that a split's samples are mixed into."""
 
 
 class Data:
@@ -36,6 +40,7 @@ class Data:
         self.inputs: tuple[int, ...] = tuple(dataset.inputs)
         self.outputs: int = dataset.outputs
         self.vocabulary: int | None = getattr(dataset, "vocabulary", None)
+        self.tokens: tuple[str, ...] = tuple(map(str, getattr(dataset, "tokens", ())))
         self.classes: tuple[str, ...] = tuple(map(str, getattr(dataset, "classes", ())))
         self.source: str = str(getattr(dataset, "source", name))
         self.splits: dict[str, Pair] = {split: getattr(dataset, split) for split in SPLITS}
@@ -79,10 +84,16 @@ class Data:
         shuffle = torch.Generator().manual_seed((seed << 24) + epoch)
         return torch.randperm(len(targets), generator=shuffle).to(targets.device)
 
-    def every(self, split: str) -> Iterator[Pair]:
-        """Yield all of a split, in its own order."""
+    def every(self, split: str, mixed: bool = False) -> Iterator[Pair]:
+        """Yield all of a split, in its own order, in which samples of a class may follow each other; or `mixed`, in another
+        that is always the same."""
         inputs, targets = self.splits[split]
-        size = min(_EVALUATE, max(1, _EVALUATE_TARGETS // targets[0].numel()))
+        if mixed:
+            order = torch.randperm(len(targets), generator=torch.Generator().manual_seed(_MIXED)).to(targets.device)
+            inputs, targets = inputs[order], targets[order]
+        places = targets[0].numel()
+        scores = places if targets.is_floating_point() else places * self.outputs
+        size = min(_EVALUATE, max(1, _EVALUATE_TARGETS // places), max(1, _EVALUATE_SCORES // scores))
         yield from zip(torch.split(inputs, size), torch.split(targets, size), strict=True)
 
 

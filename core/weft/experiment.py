@@ -40,6 +40,7 @@ def prepare(wanted: Configuration, catalog: Catalog) -> Run:
         model = _model(wanted, data, device, catalog)
         seed_everything(derived(wanted.settings.seed, "parts"))  # what follows draws the same numbers whatever the model drew
         loss = _loss(wanted.one("loss"), data, weights, device, catalog)
+        _check_accumulate(wanted, loss)
         _try(model, loss, data, device, wanted)
         regularizers = Regularizers(
             {part.name: build(part, catalog, model=model, task=data.task, loss=loss) for part in wanted.parts["regularizer"]}
@@ -106,13 +107,21 @@ def _check_fit(data: Data, folder: Path) -> None:
     """Refuse data of another task, or with other outputs, tokens or classes than a saved model's. Whether its samples fit is
     for the model to say."""
     description = saved.describe(folder)
-    trained = {**description["supplied"], "classes": description.get("classes", [])}
-    given = {**data.supplied, "classes": list(data.classes)}
-    for what in ("task", "outputs", "vocabulary", "classes"):
-        if given[what] != trained[what] and (what != "classes" or (given[what] and trained[what])):
-            raise ConfigError(
-                f"dataset={data.name}: {what}: {show(given[what])} here, {show(trained[what])} where the model was trained"
-            )
+    trained = description["supplied"]
+    differing = [
+        (what, show(data.supplied[what]), show(trained[what]))
+        for what in ("task", "outputs", "vocabulary")
+        if data.supplied[what] != trained[what]
+    ]
+    differing += [
+        (f"{what}[{number}]", repr(here), repr(there))
+        for what in ("classes", "tokens")  # whose names not every dataset knows
+        for number, (here, there) in enumerate(zip(getattr(data, what), description.get(what, []), strict=False))
+        if here != there
+    ]
+    if differing:
+        what, here, there = differing[0]
+        raise ConfigError(f"dataset={data.name}: {what}: {here} here, {there} where the model was trained")
 
 
 def _checked(wanted: Configuration, data: Data, catalog: Catalog) -> tuple[Any, Configuration]:
@@ -203,6 +212,14 @@ def _model(wanted: Configuration, data: Data, device: Device, catalog: Catalog) 
             raise ConfigError(f"init_from: {error}") from None
     device.share_threads(model)
     return model
+
+
+def _check_accumulate(wanted: Configuration, loss: Any) -> None:
+    if wanted.settings.accumulate > 1 and getattr(loss, "compares_samples", False):
+        raise ConfigError(
+            f"accumulate={wanted.settings.accumulate}: {wanted.one('loss')} compares the samples of a batch with each other, "
+            "and would find other ones in its pieces; take a smaller batch_size"
+        )
 
 
 def _loss(part: Part, data: Data, weights: Tensor | None, device: Device, catalog: Catalog) -> Any:

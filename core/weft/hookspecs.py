@@ -25,8 +25,9 @@ def register_models(register: Register) -> None:
 @hookspec
 def register_losses(register: Register) -> None:
     """Losses: called `loss(outputs, targets)`, return a scalar; `tasks` may say which tasks they serve, and
-    `batch_weight(targets)` what a batch counts for in a mean over batches, where that isn't its number of samples. The run
-    supplies `task`, `outputs` and `class_weights` (a tensor, or None)."""
+    `batch_weight(targets)` what a batch counts for in a mean over batches, where that isn't its number of samples. One that
+    says `compares_samples = True` is of a batch as a whole: `accumulate` is refused, and evaluation mixes the samples. The
+    run supplies `task`, `outputs` and `class_weights` (a tensor, or None)."""
 
 
 @hookspec
@@ -45,8 +46,11 @@ def register_regularizers(register: Register) -> None:
 
 @hookspec
 def register_datasets(register: Register) -> None:
-    """Datasets: `task`, `inputs`, `outputs`, and `train`, `valid`, `test`, each a pair of tensors (inputs, targets); may
-    have a `vocabulary`. The run supplies `split_seed`."""
+    """Datasets: `task`, `inputs`, `outputs`, and `train`, `valid`, `test`, each a pair of tensors (inputs, targets). Targets
+    of a regression are (N, outputs); labels are whole numbers (N,), or (N, length) with -100 at a place that has none. With a
+    `vocabulary` the inputs are tokens (N, length), 0 to vocabulary - 1, where 0 fills up a sample at its end. The names of
+    the labels may stand in `classes`, those of the tokens in `tokens`, what it was made of in `source`. The run supplies
+    `split_seed`."""
 
 
 @hookspec

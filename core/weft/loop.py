@@ -66,7 +66,7 @@ def evaluate(run: Evaluated, split: str) -> dict[str, float]:
     loss, whole = 0.0, 0.0
     for metric in run.metrics.values():
         metric.reset()
-    for inputs, targets in run.data.every(split):
+    for inputs, targets in run.every(split):
         with run.device.autocast():
             outputs = run.forward(inputs)
             weight = run.batch_weight(targets)

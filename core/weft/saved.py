@@ -43,6 +43,7 @@ def write(folder: Path, run: Run) -> None:
         "weights": run.configuration.settings.test_weights,
         "signature": _signature(run),
         "classes": list(run.data.classes),
+        "tokens": list(run.data.tokens),
         "dataset": {"name": run.data.name, "source": redact("source", run.data.source), "digest": run.data.digest},
         "plugin": {"distribution": plugin.distribution, "version": plugin.version, "path": part.component.path},
         "requirements": _requirements(part),

@@ -63,6 +63,10 @@ class Evaluated:
         weigh = getattr(self.loss, "batch_weight", None)
         return float(weigh(targets)) if weigh else float(len(targets))
 
+    def every(self, split: str) -> Iterator[Pair]:
+        """Yield all of a split, mixed where the loss compares samples: those of one class alone would tell it nothing."""
+        return self.data.every(split, getattr(self.loss, "compares_samples", False))
+
 
 @dataclass
 class Run(Evaluated):

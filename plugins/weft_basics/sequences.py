@@ -12,7 +12,8 @@ IGNORED = -100
 """The target of a place that has none, such as padding: losses and metrics pass it over. torch's own number for it."""
 
 ONE_LABEL = ("classification",)
-LABELS = (*ONE_LABEL, "sequence_labelling", "language_modelling")
+AT_EACH_STEP = ("sequence_labelling", "language_modelling")
+LABELS = (*ONE_LABEL, *AT_EACH_STEP)
 """Tasks whose targets are labels: one a sample, or one a place of a sequence."""
 
 

@@ -145,6 +145,8 @@ MISTAKES = [
     ("--multirum", "--multirum: no such option (did you mean '--multirun'?)"),
     ("model=mpl --cfg job", "model=mpl: no model named 'mpl' (did you mean 'mlp'?)"),
     ("--info config model=mpl", "model=mpl: no model named 'mpl' (did you mean 'mlp'?)"),
+    ("-m +experiment=glob(nope*)", "+experiment=glob(nope*): is no value at all; there are backpropagation, "),
+    ("-m optimizer.lr=range(0,0)", "optimizer.lr=range(0,0): is no value at all"),
     ("-m model=mlp,cnnn", "model=cnnn: no model named 'cnnn' (did you mean 'cnn'?)"),
     ("-m seed=0,x", "seed: 'x' is not a whole number"),
     ("-m model=mlp,linear model.width=3", "model.width: no such key"),

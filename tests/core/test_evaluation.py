@@ -110,10 +110,26 @@ def test_other_data_is_what_the_model_is_given(runs: Path, tmp_path: Path) -> No
     assert found.scores["test/accuracy"] > 0.95
     assert found.scores != trained.own()
     tables[1].write_text(tables[1].read_text().replace("yes", "ja"))
-    with pytest.raises(weft.ConfigError, match=r"dataset=csv: classes: \[ja, no\] here, \[no, yes\] where the model was"):
+    with pytest.raises(weft.ConfigError, match=r"dataset=csv: classes\[0\]: 'ja' here, 'no' where the model was"):
         weft.evaluate(trained.result.folder, f"dataset.path={tables[1]}")
     with pytest.raises(weft.ConfigError, match=r"dataset\.path: .* needs it"):
         weft.evaluate(trained.result.folder, "dataset=csv")
+
+
+def test_tokens_of_another_meaning_are_refused(runs: Path, tmp_path: Path) -> None:
+    """As many characters, but others: the model would take one for another, and say nothing."""
+    for name, letters in (("first", "abc "), ("second", "abd ")):
+        for kind, order in (("up", letters), ("down", letters[::-1])):
+            (tmp_path / name / kind).mkdir(parents=True)
+            for number in range(12):
+                (tmp_path / name / kind / f"{number}.txt").write_text(order * (5 + number))
+    path = f"dataset.path={tmp_path}"
+    trained = train(
+        runs, "dataset=text_folder", f"{path}/first", "dataset.unit=character", "dataset.length=16", "model=rnn", "epochs=1"
+    )
+    assert weft.evaluate(trained.result.folder, f"{path}/first") == trained.own()
+    with pytest.raises(weft.ConfigError, match=r"dataset=text_folder: tokens\[5\]: 'd' here, 'c' where the model was trained"):
+        weft.evaluate(trained.result.folder, f"{path}/second")
 
 
 REFUSED = [
@@ -131,7 +147,7 @@ REFUSED = [
     ("dataset=wine,digits", "is several values"),
     ("dataset=diabetes", "dataset=diabetes: task: regression here, classification where the model was trained"),
     ("dataset=digits", "dataset=digits: outputs: 10 here, 3 where the model was trained"),
-    ("dataset=wine", r"dataset=wine: classes: \[class_0, class_1, class_2\] here"),
+    ("dataset=wine", r"dataset=wine: classes\[0\]: 'class_0' here, 'setosa' where the model was"),
     ("loss=mse", "loss=mse: serves regression, and dataset iris is classification"),
     ("metric=[r2]", "metric=r2: serves regression"),
     ("metric.f1.x=1", r"metric.f1.x: metric 'f1' is not chosen; choose it with metric=\[f1\]"),

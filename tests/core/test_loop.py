@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+import weft
 from tests.core.conftest import MakeRun
 from weft import Callback, loop
 from weft.errors import NonFiniteError
@@ -157,6 +158,45 @@ def test_evaluation_weighs_every_sample_alike(make_run: MakeRun, monkeypatch: py
     inputs, targets = run.data.splits["valid"]
     expected = torch.nn.functional.cross_entropy(run.model(inputs), targets).detach()
     assert whole["valid/loss"] == pytest.approx(float(expected), rel=1e-6)
+
+
+def test_samples_that_a_loss_compares_are_mixed_in_evaluation_and_stay_together_in_training(
+    make_run: MakeRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[list[int]] = []
+
+    def kept(outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        """Keeps the labels it was called with."""
+        seen.append(targets.tolist())
+        return outputs.square().mean()
+
+    kept.compares_samples = True  # type: ignore[attr-defined]
+    weft.register("loss", kept)
+    run = make_run(loss="kept")
+    inputs, targets = run.data.splits["valid"]
+    order = targets.argsort(stable=True)
+    run.data.splits["valid"] = inputs[order], targets[order]  # as folders of classes give them
+    monkeypatch.setattr("weft.data._EVALUATE", 10)
+    batches = []
+    for _ in range(2):
+        seen.clear()
+        loop.evaluate(run, "valid")
+        batches.append([*seen])
+    assert batches[0] == batches[1]
+    assert [len(set(batch)) for batch in batches[0]] == [3, 3, 3]
+    assert sorted(label for batch in batches[0] for label in batch) == sorted(targets.tolist())
+    with pytest.raises(weft.ConfigError, match="accumulate=2: loss=kept compares the samples of a batch with each other"):
+        make_run(loss="kept", accumulate=2)
+
+
+def test_an_evaluation_makes_no_more_scores_at_a_time_than_memory_holds(
+    make_run: MakeRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = make_run()
+    monkeypatch.setattr("weft.data._EVALUATE_SCORES", 15)  # three for each sample
+    assert [len(targets) for _, targets in run.data.every("valid")] == [5] * 6
+    monkeypatch.setattr("weft.data._EVALUATE_SCORES", 2)
+    assert [len(targets) for _, targets in run.data.every("valid")] == [1] * 30
 
 
 def test_a_loss_that_is_not_finite_stops_before_the_weights_are_spoiled(make_run: MakeRun) -> None:

@@ -22,8 +22,9 @@ class Dataset:
     """Samples in three splits, each a pair of inputs (N, *inputs) and targets.
 
     Inputs are float32, or int64 (N, length) where there is a `vocabulary`: as many tokens, of which `sequences` gives two a
-    meaning. Targets of a classification are int64 (N,), those of sequences int64 (N, length), those of a regression float32
-    (N, outputs); there `target_mean` and `target_scale` lead back to the unit they had: target · scale + mean.
+    meaning; `tokens` are their names. Targets of a classification are int64 (N,), those of sequences int64 (N, length), those
+    of a regression float32 (N, outputs); there `target_mean` and `target_scale` lead back to the unit they had:
+    target · scale + mean.
     """
 
     task: str
@@ -35,6 +36,7 @@ class Dataset:
     source: str
     classes: tuple[str, ...] = ()
     vocabulary: int | None = None
+    tokens: tuple[str, ...] = ()
     target_mean: float = 0.0
     target_scale: float = 1.0
 

@@ -22,8 +22,12 @@ Pattern = Annotated[
 ]
 Split = Annotated[Literal["stratified", "group"], "group: files of the same {group}, say a speaker, are in the same split"]
 
-SPLITS = {"train": "train", "valid": "valid", "val": "valid", "validation": "valid", "test": "test"}
-"""Folders that are splits, where a folder holds no others."""
+SPLITS = {
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("valid", "val", "validation", "dev", "development"), "valid"),
+    **dict.fromkeys(("test", "testing"), "test"),
+}
+"""The splits that folders are by their names, in small letters."""
 _MANAGERS = ("thumbs.db", "desktop.ini")
 """What file managers leave in folders, in small letters."""
 
@@ -43,12 +47,14 @@ def samples(path: str, suffixes: Sequence[str], pattern: str | None, split: str)
     """Return the files below a folder, in the order of their names. `suffixes` are theirs, in small letters.
 
     Without a pattern each folder in it is a class, and all files below that are of it. Or its folders are the splits, train
-    and maybe valid (val, validation) and test; the classes are those of train. A pattern describes the names of all files
-    below that have a suffix, from the folder on. Hidden files are passed over; links are followed.
+    (or training) and maybe valid (val, validation, dev, development) and test (testing); the classes are those of train. A
+    pattern describes the names of all files below that have a suffix, from the folder on. Hidden files are passed over; links
+    are followed.
 
     Raises:
-        ValueError: a folder that isn't there, can't be read or has nothing in it, a file of another type in a class's folder
-            or of none of the classes, a pattern that can't be understood or doesn't fit, or one class only.
+        ValueError: a folder that isn't there, can't be read or has nothing in it, splits beside other folders, a file of
+            another type in a class's folder or of none of the classes, a pattern that can't be understood or doesn't fit, or
+            one class only.
     """
     folder = existing(path)
     if pattern is not None:
@@ -86,8 +92,14 @@ def entries(folder: Path) -> list[Path]:
 def _by_folder(folder: Path, suffixes: Sequence[str]) -> Samples:
     inside = _folders(folder, suffixes)
     names = [inner.name for inner in inside]
-    splits = [SPLITS[name] for name in names if name in SPLITS]
-    if len(splits) < len(names):
+    others = [name for name in names if name.lower() not in SPLITS]
+    splits = [SPLITS[name.lower()] for name in names if name not in others]
+    if others and "train" in splits and len(set(splits)) > 1:  # one alone may be a class: a train is a vehicle, too
+        raise ValueError(
+            f"{folder} has the splits {', '.join(name for name in names if name not in others)} and beside them "
+            f"{', '.join(others)}: are its folders splits, or classes?"
+        )
+    if others:
         found = [("train", kind.name, file) for kind in inside for file in _of_class(kind, suffixes)]
     elif "train" in splits and len(set(splits)) == len(splits):
         found = [

@@ -54,4 +54,12 @@ def labelled_texts(
     train, validation, tested = (
         (inputs[chosen.flatten()], targets) for chosen, targets in (dealt.train, dealt.valid, dealt.test)
     )
-    return replace(dealt, inputs=(length,), train=train, valid=validation, test=tested, vocabulary=len(vocabulary))
+    return replace(
+        dealt,
+        inputs=(length,),
+        train=train,
+        valid=validation,
+        test=tested,
+        vocabulary=len(vocabulary),
+        tokens=vocabulary.names,
+    )

@@ -51,5 +51,5 @@ def language_modelling(splits: Sequence[Sequence[Sequence[str]]], length: int, m
         return torch.from_numpy(np.concatenate(inputs)), torch.from_numpy(np.concatenate(targets))
 
     train, valid, test = map(pair, splits)
-    size = len(vocabulary)
-    return Dataset("language_modelling", (length,), size, train, valid, test, source, vocabulary.names, size)
+    names, size = vocabulary.names, len(vocabulary)
+    return Dataset("language_modelling", (length,), size, train, valid, test, source, names, size, names)

@@ -51,8 +51,18 @@ def python_tokens(split_seed: int, length: Length = 128, valid: Valid = 0.15, te
         return torch.from_numpy(np.concatenate(inputs)), torch.from_numpy(np.concatenate(targets))
 
     train, validation, tested = map(pair, splits)
-    size = len(vocabulary)
-    return Dataset("sequence_labelling", (length,), len(CLASSES), train, validation, tested, origin, CLASSES, size)
+    return Dataset(
+        "sequence_labelling",
+        (length,),
+        len(CLASSES),
+        train,
+        validation,
+        tested,
+        origin,
+        CLASSES,
+        len(vocabulary),
+        vocabulary.names,
+    )
 
 
 def _sources() -> dict[str, str]:

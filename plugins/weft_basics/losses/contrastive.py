@@ -31,3 +31,4 @@ def contrastive(
 
 
 contrastive.tasks = ONE_LABEL  # type: ignore[attr-defined]
+contrastive.compares_samples = True  # type: ignore[attr-defined]

@@ -37,3 +37,4 @@ def triplet(
 
 
 triplet.tasks = ONE_LABEL  # type: ignore[attr-defined]
+triplet.compares_samples = True  # type: ignore[attr-defined]

@@ -6,7 +6,7 @@ from weft import Register
 def register_all(register: Register) -> None:
     register("weft_basics.metrics.accuracy:Accuracy", "accuracy")
     for name in ("F1", "Precision", "Recall"):
-        register(f"weft_basics.metrics.confusion:{name}", name.lower())
+        register(f"weft_basics.metrics.per_class:{name}", name.lower())
     register("weft_basics.metrics.auroc:AUROC", "auroc")
     register("weft_basics.metrics.likelihood:BitsPerToken", "bits_per_token")
     register("weft_basics.metrics.likelihood:Perplexity", "perplexity")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 
 import torch
 from torch import Tensor
@@ -42,7 +43,11 @@ class BitsPerToken:
 
 
 class Perplexity(BitsPerToken):
-    """2 to the power of bits_per_token: among how many equally probable labels the choice is, on average."""
+    """2 to the power of bits_per_token: among how many equally probable labels the choice is, on average.
+
+    Infinite where that is more than a number can be, from 1024 bits on.
+    """
 
     def compute(self) -> float:
-        return float(2 ** super().compute())
+        bits = super().compute()
+        return math.inf if bits >= sys.float_info.max_exp else 2.0**bits

@@ -5,12 +5,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from weft_basics.sequences import ONE_LABEL, PADDING
+from weft_basics.sequences import AT_EACH_STEP, PADDING
 
 
 def is_at_each_step(task: str) -> bool:
     """Whether a task asks for an answer at each step of a sequence, rather than for one a sample."""
-    return task not in (*ONE_LABEL, "regression")
+    return task in AT_EACH_STEP
 
 
 def features(inputs: tuple[int, ...], model: str) -> int:

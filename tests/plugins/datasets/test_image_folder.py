@@ -151,7 +151,7 @@ def test_folders_can_be_the_splits(tmp_path: Path) -> None:
         assert numbers(dataset, split) == [100 * label + 10 * place + index for label in range(3) for index in range(3 + place)]
 
 
-@pytest.mark.parametrize("name", ["valid", "val", "validation"])
+@pytest.mark.parametrize("name", ["valid", "val", "Validation", "dev", "DEVELOPMENT"])
 def test_a_split_that_is_missing_is_taken_from_train(tmp_path: Path, name: str) -> None:
     kinds(tmp_path / "train", each=10)
     kinds(tmp_path / name, each=2, first=20)
@@ -159,6 +159,16 @@ def test_a_split_that_is_missing_is_taken_from_train(tmp_path: Path, name: str) 
     assert numbers(dataset, "valid") == [100 * label + 20 + index for label in range(3) for index in range(2)]
     assert torch.bincount(dataset.test[1]).tolist() == [2, 2, 2]
     assert sorted(numbers(dataset, "train") + numbers(dataset, "test")) == [100 * a + b for a in range(3) for b in range(10)]
+
+
+def test_splits_are_known_by_their_other_names_and_one_alone_may_be_a_class(tmp_path: Path) -> None:
+    kinds(tmp_path / "images" / "Training", each=10)
+    kinds(tmp_path / "images" / "TESTING", each=2, first=20)
+    assert len(image_folder(str(tmp_path / "images"), 0).test[1]) == 6
+    for name in ("train", "bus", "tram"):
+        for number in range(5):
+            saved(tmp_path / "vehicles" / name, number)
+    assert image_folder(str(tmp_path / "vehicles"), 0).classes == ("bus", "train", "tram")
 
 
 def test_names_can_tell_class_and_group(tmp_path: Path) -> None:
@@ -247,6 +257,11 @@ REFUSED: dict[str, tuple[Callable[[Path], Any], dict[str, Any], str]] = {
     ),
     "no train": (lambda folder: splits(folder, "test", "val"), {}, "has the splits test, val: it needs train"),
     "two of a split": (lambda folder: splits(folder, "train", "valid", "val"), {}, "may have one valid and one test"),
+    "split beside others": (
+        lambda folder: splits(folder, "train", "holdout", "Test"),
+        {},
+        "has the splits Test, train and beside them holdout: are its folders splits, or classes",
+    ),
     "class of one split": (
         lambda folder: (splits(folder, "train", "test"), saved(folder / "test" / "cats", 1)),
         {},

@@ -172,6 +172,21 @@ def test_places_of_sequences_count_each_for_itself_and_ignored_ones_not(name: st
     assert metric.compute() == pytest.approx(measured(name, outputs[counted], targets[counted]), rel=1e-5)
 
 
+def test_a_perplexity_that_is_no_number_any_more_is_infinite() -> None:
+    certain = torch.tensor([[1000.0, 0.0]])
+    assert measured("perplexity", certain, torch.tensor([1])) == math.inf
+    assert measured("bits_per_token", certain, torch.tensor([1])) == pytest.approx(1000 / math.log(2))
+
+
+@pytest.mark.parametrize("name", ["f1", "precision", "recall"])
+def test_averages_over_many_classes_need_no_table_of_all_pairs(name: str) -> None:
+    metric = make("metric", name, task="language_modelling", outputs=1_000_000)
+    outputs = torch.zeros(2, 1_000_000)
+    outputs[:, 7] = 1
+    metric.update(outputs, torch.tensor([7, 9]))
+    assert metric.compute() == pytest.approx({"f1": 1 / 3, "precision": 1 / 4, "recall": 1 / 2}[name])
+
+
 def test_guessing_has_the_logarithm_of_the_classes_in_bits() -> None:
     assert measured("bits_per_token", torch.zeros(5, 8), torch.arange(5)) == pytest.approx(3.0)
     assert measured("perplexity", torch.zeros(5, 8), torch.arange(5)) == pytest.approx(8.0)

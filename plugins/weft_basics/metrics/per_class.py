@@ -13,8 +13,9 @@ from weft_basics.metrics.fitting import check_task
 from weft_basics.sequences import LABELS, places
 
 
-class Confusion:
-    """How many samples of each class (rows) were answered with each (columns). `score` is what is averaged over classes."""
+class PerClass:
+    """How many samples of each class there are, were answered right, and were answered with it. `score` is what is averaged
+    over classes."""
 
     tasks = LABELS
     higher_is_better = True
@@ -29,16 +30,18 @@ class Confusion:
 
     def update(self, outputs: Tensor, targets: Tensor) -> None:
         outputs, targets = places(outputs, targets)
-        pairs = targets * self.classes + outputs.argmax(1)
-        counts = torch.bincount(pairs, minlength=self.classes**2).view(self.classes, self.classes)
+        answers = outputs.argmax(1)
+        # Three counts of each class, not one of each pair of classes: of ten thousand tokens those are a hundred million.
+        right = torch.where(answers == targets, targets, self.classes)
+        counted = (right, targets, answers)
+        counts = torch.stack([torch.bincount(labels, minlength=self.classes + 1)[: self.classes] for labels in counted])
         self.counts = counts if self.counts is None else self.counts + counts
 
     def compute(self) -> float:
         if self.counts is None:
             return float("nan")
-        counts = self.counts.cpu().double()
-        targets, answers = counts.sum(1), counts.sum(0)
-        scores = self.score(counts.diagonal(), targets, answers).nan_to_num(0)
+        right, targets, answers = self.counts.cpu().double()
+        scores = self.score(right, targets, answers).nan_to_num(0)
         return float(scores[targets + answers > 0].mean())
 
     def score(self, right: Tensor, targets: Tensor, answers: Tensor) -> Tensor:
@@ -46,21 +49,21 @@ class Confusion:
         raise NotImplementedError
 
 
-class F1(Confusion):
+class F1(PerClass):
     """Harmonic mean of precision and recall, averaged over classes."""
 
     def score(self, right: Tensor, targets: Tensor, answers: Tensor) -> Tensor:
         return 2 * right / (targets + answers)
 
 
-class Precision(Confusion):
+class Precision(PerClass):
     """Share of the answers naming a class that are right, averaged over classes."""
 
     def score(self, right: Tensor, targets: Tensor, answers: Tensor) -> Tensor:
         return right / answers
 
 
-class Recall(Confusion):
+class Recall(PerClass):
     """Share of a class's samples that are answered right, averaged over classes."""
 
     def score(self, right: Tensor, targets: Tensor, answers: Tensor) -> Tensor:
