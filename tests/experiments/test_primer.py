@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 from sklearn.linear_model import Lasso, LinearRegression, LogisticRegression, Ridge
 from sklearn.metrics import log_loss, mean_squared_error
 from sklearn.svm import SVC
 
-from tests.experiments.fitting import fitted, split
+from tests.experiments.fitting import Array, fit, fitted, scores, split
+from tests.plugins.baselines import majority_accuracy, trigram_bits
 from weft import compose
+from weft.catalog import catalog
+from weft.data import Data
+from weft.experiment import prepare
+from weft_basics.sequences import PADDING
 
 CONF = Path(__file__).parents[2] / "conf" / "experiment"
 NAMES = [
@@ -68,6 +77,61 @@ def test_a_number_of_scikit_learn_s_is_scikit_learn_s(name: str) -> None:
     lowest, highest = reference.get("at_least", found), reference.get("at_most", found)
     assert lowest <= found <= highest
     assert f"{found:.4f}"[:5] in reference["source"] or f"{found:.3f}" in reference["source"]
+
+
+def data(name: str) -> Data:
+    return prepare(compose.configured([f"+experiment={name}"])[0], catalog()).data
+
+
+def logistic(name: str) -> float:
+    """Return the accuracy of scikit-learn's logistic regression of the numbers in a sample."""
+    splits = data(name).splits
+    train, test = ((splits[split][0].flatten(1).numpy(), splits[split][1].numpy()) for split in ("train", "test"))
+    return float(LogisticRegression(max_iter=5000).fit(*train).score(*test))
+
+
+def by_word_counts() -> float:
+    """Return the accuracy of scikit-learn's logistic regression of how often each word is in a text."""
+    found = data("text_classification")
+    assert found.vocabulary is not None
+
+    def counts(split: str) -> tuple[Array, Array]:
+        inputs, targets = found.splits[split]
+        rows = [np.bincount(text, minlength=found.vocabulary) for text in inputs.numpy()]
+        return np.delete(np.stack(rows), PADDING, axis=1), targets.numpy()
+
+    return float(LogisticRegression(max_iter=5000).fit(*counts("train")).score(*counts("test")))
+
+
+def by_the_majority() -> float:
+    found = data("rnn")
+    return majority_accuracy(SimpleNamespace(**found.splits, vocabulary=found.vocabulary, outputs=found.outputs))
+
+
+def by_trigrams() -> float:
+    found = data("language_model")
+    assert found.vocabulary is not None
+    return trigram_bits(found.splits["train"], found.splits["test"], found.vocabulary)
+
+
+BASELINES: dict[Callable[[], float], list[str]] = {
+    lambda: logistic("mlp"): ["mlp", "cnn"],
+    lambda: logistic("speech"): ["speech"],
+    lambda: scores(fit("dropout", "regularizer=none"), "test")["test/loss"]: ["dropout"],
+    by_word_counts: ["text_classification"],
+    by_the_majority: ["rnn", "lstm", "gru", "sequence_labelling"],
+    by_trigrams: ["language_model", "transformer"],
+}
+
+
+@pytest.mark.parametrize(("baseline", "names"), BASELINES.items(), ids=[names[0] for names in BASELINES.values()])
+def test_what_is_to_be_surpassed_is_what_it_is_said_to_be(baseline: Callable[[], float], names: list[str]) -> None:
+    """The texts differ a little from one Python to the next, and so do their numbers."""
+    found = baseline()
+    for name in names:
+        reference = yaml.safe_load((CONF / f"{name}.yaml").read_text())["reference"]
+        assert float(re.findall(r"\d\.\d+", reference["source"])[-1]) == pytest.approx(found, rel=0.02)
+        assert reference.get("at_most", found - 1) < found < reference.get("at_least", found + 1)
 
 
 def sweep(folder: Path, *experiments: str) -> str:
