@@ -16,6 +16,8 @@ from weft_basics.datasets.split import Test, Valid
 
 MOST_CLASSES = 20
 """Distinct whole numbers up to which a target is taken for classes when nothing was said."""
+MOST_MIXED = 20
+"""Distinct texts up to which most may be numbers, as in 0, 1, 2, 3+. With more, the one that is none is a slip."""
 MOST_TEXTS = 256
 """Distinct texts up to which a column is taken for categories: one with more is a name or an identifier."""
 _LARGEST = float(np.finfo(np.float32).max)
@@ -40,8 +42,8 @@ def csv(
     Classes are the target's values, sorted. Statistics are those of the training samples.
 
     Raises:
-        ValueError: a file or column that isn't there, a value that is missing or not finite, a column with too many texts, a
-            target that doesn't suit the task, or classes or groups with too few samples.
+        ValueError: a file or column that isn't there, a value that is missing or not finite, a text among numbers, a column
+            with too many texts, a target that doesn't suit the task, or classes or groups with too few samples.
     """
     special = [target] if group is None else [target, group]
     table = _read(Path(path).expanduser(), (*special, *ignore))
@@ -55,6 +57,8 @@ def csv(
         raise ValueError(f"{path} has no column beside {' and '.join(special)}: there is nothing to predict {target} from")
     _check_complete(table[[*wanted, *special]])
     groups = None if group is None else table[group].astype(str).tolist()
+    for column in (*wanted, target):
+        _check_not_mixed(table[column])
     columns, numeric = _inputs(table[wanted])
     answers = table[target]
     if _is_classification(answers, task):
@@ -116,6 +120,21 @@ def _check_complete(table: pandas.DataFrame) -> None:
         raise ValueError(
             f"column {table.columns[columns[0]]!r}, row {rows[0] + 1}: a value is missing (nothing, or a word such as NA), and "
             f"{len(rows) - 1} more are; fill them in, or leave the column out with ignore"
+        )
+
+
+def _check_not_mixed(column: pandas.Series) -> None:
+    """Refuse a text among numbers: each number would become a category."""
+    if pandas.api.types.is_numeric_dtype(column):
+        return
+    texts = pandas.Series(column.astype(str).unique())
+    is_text = pandas.to_numeric(texts, errors="coerce").isna()
+    if len(texts) > MOST_MIXED and is_text.mean() < 0.5 and is_text.any():
+        odd = texts[is_text].iloc[0]
+        row = int(np.flatnonzero(column.astype(str) == odd)[0])
+        raise ValueError(
+            f"column {column.name!r}, row {row + 1}: {odd!r} is a text in a column of numbers; correct it, or leave the column "
+            "out with ignore"
         )
 
 

@@ -39,12 +39,14 @@ def idx(
 
     Raises:
         ValueError: a folder or file that isn't there or can't be read, several that could be meant, labels that don't fit
-            the pictures or the training, pictures that differ in size, or a class with too few samples.
+            the pictures or the training, pictures that differ in size or in type, or a class with too few samples.
     """
     folder = existing(path)
     files = [file for file in entries(folder) if file.name.startswith(prefix) and file.is_file()]
-    images, labels = _pair(folder, files, ("train",))
-    tested, answers = _pair(folder, files, ("test", "t10k"))
+    images, labels, kind = _pair(folder, files, ("train",))
+    tested, answers, other = _pair(folder, files, ("test", "t10k"))
+    if kind != other:
+        raise ValueError(f"the pictures in {folder} are numbers of {kind.name} for training and of {other.name} for the test")
     if images.shape[1:] != tested.shape[1:]:
         sizes = f"{list(images.shape[1:])} for training, {list(tested.shape[1:])} for the test"
         raise ValueError(f"the pictures in {folder} differ in [height, width]: {sizes}")
@@ -95,8 +97,11 @@ def read(file: Path, dimensions: int) -> NDArray[Any]:
     return np.frombuffer(found, kind).reshape(shape)
 
 
-def _pair(folder: Path, files: Sequence[Path], words: tuple[str, ...]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Return the pictures (N, height, width) and labels (N,) of the files that have one of the words in their names."""
+def _pair(
+    folder: Path, files: Sequence[Path], words: tuple[str, ...]
+) -> tuple[NDArray[np.float32], NDArray[np.int64], np.dtype[Any]]:
+    """Return the pictures (N, height, width) and labels (N,) of the files that have one of the words in their names, and what
+    the pictures' numbers are there."""
     pictures, named = _one(folder, files, words, "images"), _one(folder, files, words, "labels")
     images, labels = read(pictures, 3), read(named, 1)
     if labels.dtype.kind == "f":
@@ -109,7 +114,7 @@ def _pair(folder: Path, files: Sequence[Path], words: tuple[str, ...]) -> tuple[
         raise ValueError(f"{pictures} has a number that is not a finite one of 32 bits")
     if images.dtype == np.uint8:
         numbers /= 255
-    return numbers, labels.astype(np.int64)
+    return numbers, labels.astype(np.int64), images.dtype
 
 
 def _one(folder: Path, files: Sequence[Path], words: tuple[str, ...], what: str) -> Path:

@@ -30,7 +30,8 @@ def log_mel(
     centre and 0 at its neighbours' (`filters`). Its natural logarithm is taken of what is at least 10^(floor / 10).
 
     After Davis and Mermelstein, "Comparison of parametric representations for monosyllabic word recognition in continuously
-    spoken sentences", 1980; mel scale and triangles as in the HTK Book (Young et al. 2006), section 5.4, on the power.
+    spoken sentences", 1980; mel scale as in the HTK Book (Young et al. 2006), section 5.4. The triangles have straight sides
+    over frequencies in hertz, as librosa's and torchaudio's; HTK's are straight over mel.
 
     Raises:
         ValueError: a window or hop of less than a sample, or more bands than the window can tell apart.

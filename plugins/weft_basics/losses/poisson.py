@@ -13,7 +13,8 @@ class PoissonNLL(nn.Module):
     """Negative log-likelihood of counts under Poisson distributions, the mean of exp(y) - t · y: outputs are log means.
 
     Outputs and targets (N, K), targets at least 0. Up to log t!, which no model can change. As torch.nn.PoissonNLLLoss. The
-    targets are counts: a dataset must not bring them to mean 0.
+    targets are counts: a dataset must not bring them to mean 0. Metrics such as mae and r2 would hold the outputs, which are
+    logarithms, against counts: they mean nothing here.
 
     Raises:
         ValueError: outputs and targets of different shapes; at the first call, a target below 0. Later ones make the loss

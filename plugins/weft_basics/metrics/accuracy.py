@@ -29,7 +29,7 @@ class Accuracy:
         self.samples = 0
 
     def update(self, outputs: Tensor, targets: Tensor) -> None:
-        # A sum of tensors, so that nothing waits for the device until the score is asked for.
+        # A sum of tensors: with one label a sample, nothing waits for the device until the score is asked for.
         outputs, targets = places(outputs, targets)
         self.right = self.right + (outputs.argmax(1) == targets).sum()
         self.samples += len(targets)

@@ -155,6 +155,11 @@ def test_any_value_is_read_back(values: list[tuple[float, str]]) -> None:
     assert sorted(map(tuple, found.tolist())) == sorted(map(tuple, expected.tolist()))
 
 
+def test_a_few_numbers_with_a_text_among_them_are_categories(tmp_path: Path) -> None:
+    rows: Table = [["children", "kind"], *([("0", "1", "2", "3+")[i % 4], "uv"[i % 2]] for i in range(40))]
+    assert csv(written(tmp_path, rows), "kind", 0).inputs == (4,)
+
+
 def test_a_byte_order_mark_is_no_part_of_a_name(tmp_path: Path) -> None:
     path = tmp_path / "marked.csv"
     path.write_bytes(b"\xef\xbb\xbfx,y\n" + b"".join(f"{i},{'ab'[i % 2]}\n".encode() for i in range(20)))
@@ -189,6 +194,8 @@ def change(row: int, column: int, value: Any) -> Table:
         (change(4, 0, "inf"), "kind", {}, "column 'length', row 4: inf is not a finite number of 32 bits"),
         (change(4, 0, 1e39), "kind", {}, r"column 'length', row 4: 1e\+39 is not a finite number"),
         (change(4, 2, 1e39), "wet", {"task": "regression"}, r"column 'wet', row 4: 1e\+39 is not a finite number"),
+        (change(9, 0, "1,5"), "kind", {}, "column 'length', row 9: '1,5' is a text in a column of numbers"),
+        (change(9, 0, "tall"), "length", {}, "column 'length', row 9: 'tall' is a text in a column of numbers"),
         (flowers(), "kind", {"task": "regression"}, "needs numbers, and target 'kind' has texts such as 'rose'"),
         (flowers(), "length", {"task": "classification"}, "texts or whole numbers, and target 'length' has 0.14"),
         (change(7, 3, "lily"), "kind", {}, r"too few samples .*: lily \(1\)"),

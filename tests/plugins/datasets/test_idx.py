@@ -216,6 +216,10 @@ REFUSED: dict[str, tuple[Callable[[Path], Any], str]] = {
         lambda folder: mnist(folder, test_images=np.zeros((12, 4, 2), np.uint8)),
         r"differ in \[height, width\]: \[3, 2\] for training, \[4, 2\] for the test",
     ),
+    "other type of the test": (
+        lambda folder: mnist(folder, test_images=images(12).astype(np.int16)),
+        "are numbers of uint8 for training and of int16 for the test",
+    ),
     "not finite": (
         lambda folder: mnist(folder, train_images=np.full((40, 3, 2), 1e39)),
         f"{TRAIN} has a number that is not a finite one of 32 bits",
