@@ -16,8 +16,9 @@ demo: $(READY)
 primer: $(READY)
 	$(BIN)/weft run -m "+experiment=glob(*)"
 
+# Two processes, each with whole files of tests: what a file shares, a store or a trained model, is made once.
 test: check
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 # What trains for long: all systems and their variants on real data, over several seeds.
 accept: $(READY)

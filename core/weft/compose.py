@@ -174,7 +174,9 @@ def read(config: DictConfig, given: Sequence[str]) -> Configuration:
     configuration.refuse_targets(tree)
     for kind, place, value in _left_over(tree, keys):
         _say_once(f"{place}={show(value)}: left out, it is for another {kind} than the one that was chosen")
-    return _with_reference_where_it_holds(configuration.with_environment(checked(tree), keys))
+    found = configuration.with_environment(checked(tree), keys)
+    is_theirs = keys & {"reference.score", "reference.at_least", "reference.at_most"} and "reference.where" not in keys
+    return found if is_theirs else _with_reference_where_it_holds(found)
 
 
 def _left_over(tree: dict[str, Any], given: set[str]) -> Iterator[tuple[str, str, Any]]:
@@ -207,12 +209,19 @@ def _options_of(components: Iterable[Component]) -> set[str]:
 
 
 def _with_reference_where_it_holds(found: Configuration) -> Configuration:
-    """Return it without its reference where that is of something else, and say so."""
+    """Return it without its reference where that is of something else, and say so: of other parts or values than `where` says,
+    or of a metric in whose place others were chosen."""
     wanted = found.settings.reference
-    differing = reference.differing(wanted, found.params())
-    if not differing:
+    differing = reference.differing(wanted, found.params(), KINDS)
+    metric = (wanted.score or "").partition("/")[2]
+    chosen = [part.name for part in found.parts["metric"]]
+    if differing:
+        why = f"is known where {', '.join(differing)}, and here is {', '.join(differing.values())}"
+    elif chosen and metric not in chosen and metric in catalog().components["metric"]:
+        why = f"is none of the metrics that were chosen, {', '.join(chosen)}"
+    else:
         return found
-    _say_once(f"no reference: {wanted.score} is known where {', '.join(wanted.where)}, and here is {', '.join(differing)}")
+    _say_once(f"no reference: {wanted.score} {why}")
     return replace(found, settings=replace(found.settings, reference=Reference()))
 
 
@@ -272,6 +281,7 @@ def _resolved(config: DictConfig) -> dict[str, Any]:
 
 def configured(overrides: Sequence[str], config_dir: str | None = None) -> tuple[Configuration, Path]:
     """Compose and check one run; return it with the folder it is to have."""
+    _say_once.cache_clear()
     overrides = spelling.quoted(overrides, catalog())
     with hydra_app(config_dir) as hydra:
         config = compose(hydra, overrides)

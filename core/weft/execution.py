@@ -246,7 +246,10 @@ def _close(
             log.log(
                 logging.DEBUG if isinstance(lost, WeftError) else logging.WARNING, "the last values were not recorded: %s", lost
             )
-    folder.note(epoch=run.epoch, step=run.step, score=run.best.score, best_epoch=run.best.epoch)
+    judged = run.best.score
+    if judged is not None and run.configuration.settings.test_weights == "last":
+        judged = run.scores[run.objective.key]
+    folder.note(epoch=run.epoch, step=run.step, score=judged, best_epoch=run.best.epoch)
     if status is Status.FINISHED and run.best.score is None:
         log.warning("%s was never a number: the last weights stand for the best", run.objective.key)
     error = _end(folder, tracker, status, error, scores)
@@ -255,7 +258,7 @@ def _close(
         tracker=tracker,
         folder=folder.path,
         objective=str(run.objective),
-        score=run.best.score,
+        score=judged,
         scores=scores,
         model=run.model.eval() if status is Status.FINISHED else None,
         error=error,

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from weft import objective, reference, saved
 from weft.build import build
 from weft.catalog import Catalog
-from weft.configuration import Configuration, Part, default_part
+from weft.configuration import Configuration, default_part
 from weft.data import SPLITS, Data
 from weft.device import Device
 from weft.errors import ConfigError, PluginError
@@ -39,7 +39,7 @@ def prepare(wanted: Configuration, catalog: Catalog) -> Run:
         seed_everything(wanted.settings.seed)
         model = _model(wanted, data, device, catalog)
         seed_everything(derived(wanted.settings.seed, "parts"))  # what follows draws the same numbers whatever the model drew
-        loss = _loss(wanted.one("loss"), data, weights, device, catalog)
+        loss = _loss(wanted, data, weights, device, catalog)
         _check_accumulate(wanted, loss)
         _try(model, loss, data, device, wanted)
         regularizers = Regularizers(
@@ -92,7 +92,7 @@ def evaluated(wanted: Configuration, folder: Path, weights: str, catalog: Catalo
         data.place(device)
         model = device.adopt(saved.read(folder, weights))
         device.share_threads(model)
-        loss = _loss(wanted.one("loss"), data, class_weights, device, catalog)
+        loss = _loss(wanted, data, class_weights, device, catalog)
         _try(model, loss, data, device, wanted)
         metrics = _metrics(wanted, data, device, catalog)
         return Evaluated(wanted, device, data, model, loss, metrics)
@@ -222,9 +222,17 @@ def _check_accumulate(wanted: Configuration, loss: Any) -> None:
         )
 
 
-def _loss(part: Part, data: Data, weights: Tensor | None, device: Device, catalog: Catalog) -> Any:
+def _loss(wanted: Configuration, data: Data, weights: Tensor | None, device: Device, catalog: Catalog) -> Any:
+    part = wanted.one("loss")
     placed = None if weights is None else device.place(weights)
-    return _placed(build(part, catalog, task=data.task, outputs=data.outputs, class_weights=placed), device)
+    loss = _placed(build(part, catalog, task=data.task, outputs=data.outputs, class_weights=placed), device)
+    if hasattr(loss, "check"):
+        for split in SPLITS:
+            try:
+                loss.check(data.splits[split][1])
+            except ValueError as error:
+                raise ConfigError(f"{part}: doesn't fit dataset {data.name}: {split}: {error}") from error
+    return loss
 
 
 def _placed(part: Any, device: Device) -> Any:

@@ -26,8 +26,9 @@ def register_models(register: Register) -> None:
 def register_losses(register: Register) -> None:
     """Losses: called `loss(outputs, targets)`, return a scalar; `tasks` may say which tasks they serve, and
     `batch_weight(targets)` what a batch counts for in a mean over batches, where that isn't its number of samples. One that
-    says `compares_samples = True` is of a batch as a whole: `accumulate` is refused, and evaluation mixes the samples. The
-    run supplies `task`, `outputs` and `class_weights` (a tensor, or None)."""
+    says `compares_samples = True` is of a batch as a whole: `accumulate` is refused, and evaluation mixes the samples. Its
+    `check(targets)` may raise ValueError for targets of a split that it can't be of. The run supplies `task`, `outputs` and
+    `class_weights` (a tensor, or None)."""
 
 
 @hookspec

@@ -58,18 +58,26 @@ class Bar(Callback):
 
 
 class Lines(Callback):
-    """A line of scores, at most one in so many seconds, after the name of the run where there are several."""
+    """A line of scores, at most one in so many seconds, after the name of the run where there are several. It comes with the
+    end of an epoch, or when twice the seconds went by without one."""
 
     def __init__(self, seconds: float = _LINE_SECONDS, name: str = ""):
         self._seconds = seconds
         self._name = f"{name}: " if name else ""
         self._next = time.monotonic() + seconds
 
+    def on_step_end(self, run: Run) -> None:
+        if time.monotonic() >= self._next + self._seconds:  # an epoch that is long; one that ends soon says more
+            self._say(run)
+
     def on_epoch_end(self, run: Run) -> None:
-        now = time.monotonic()
-        if now >= self._next or (run.done and not self._name):
-            self._next = now + self._seconds
-            log.info("%sepoch %d, step %d of %d: %s", self._name, run.epoch, run.step, run.total_steps, scores(run))
+        if time.monotonic() >= self._next or (run.done and not self._name):
+            self._say(run)
+
+    def _say(self, run: Run) -> None:
+        self._next = time.monotonic() + self._seconds
+        said = f": {scores(run)}" if run.scores else ""
+        log.info("%sepoch %d, step %d of %d%s", self._name, run.epoch, run.step, run.total_steps, said)
 
     def close(self) -> None:
         """Nothing to take away."""

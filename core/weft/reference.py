@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,10 +30,28 @@ def check(wanted: Reference, metrics: Mapping[str, Any]) -> None:
         raise ConfigError(f"reference.at_least: {wanted.at_least:g} is above reference.at_most={wanted.at_most:g}")
 
 
-def differing(wanted: Reference, params: Mapping[str, str]) -> list[str]:
-    """Return, as overrides, what of a run is not as its reference's `where` says, by the run's params."""
-    pairs = (condition.partition("=") for condition in wanted.where)
-    return [f"{key}={params.get(key, 'none')}" for key, _, value in pairs if params.get(key) != value]
+def differing(wanted: Reference, params: Mapping[str, str], kinds: Collection[str]) -> dict[str, str]:
+    """Return what of a run is not as its reference's `where` says, by the run's params: the condition, and what is so instead.
+
+    Raises:
+        ConfigError: a condition that is none, or of what no run has. `kinds` are those of parts, whose options a run may lack.
+    """
+    found = {}
+    for condition in wanted.where:
+        key, equals, value = condition.partition("=")
+        if not equals or (key not in params and key.partition(".")[0] not in kinds):
+            near = did_you_mean(key, [*params]) if equals else ""
+            raise ConfigError(f"reference.where: {condition!r} is no setting and its value, such as dataset=digits{near}")
+        if not _same(params.get(key, "none"), value):
+            found[condition] = f"{key}={params.get(key, 'none')}"
+    return found
+
+
+def _same(one: str, other: str) -> bool:
+    try:
+        return float(one) == float(other)
+    except ValueError:
+        return one == other
 
 
 @dataclass(frozen=True)

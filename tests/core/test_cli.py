@@ -120,6 +120,7 @@ MISTAKES = [
     ("callback=early_stopping callback.early_stopping.patience=0", "callback.early_stopping.patience: 0 is out of range"),
     ("callback=early_stopping callback.early_stopping.monitor=valid/los", "callback.early_stopping.monitor: "),
     ("callback=reduce_on_plateau scheduler=one_cycle", ""),
+    ("dataset=friedman loss=poisson_nll", "loss=poisson_nll: doesn't fit dataset friedman: train: poisson_nll takes counts"),
     ("accumulate=100", "accumulate: 100 pieces of a batch of 64"),
     ("sweep.name=x", "sweep.name: belongs to a sweep"),
     ("seed=${oc.env:NOT_SET_ANYWHERE}", "seed: "),

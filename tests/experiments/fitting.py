@@ -13,6 +13,7 @@ from weft.callback import Callback
 from weft.catalog import catalog
 from weft.compose import configured
 from weft.experiment import prepare
+from weft.keeping import BestWeights
 from weft.randomness import derived, kept_randomness, seed_everything
 from weft.state import Run
 
@@ -20,13 +21,15 @@ Array = NDArray[Any]
 
 
 def fit(name: str, *overrides: str, watching: tuple[Callback, ...] = ()) -> Run:
-    """Return the run after its last epoch, as `weft run +experiment=NAME OVERRIDES…` trains it."""
+    """Return the run with the weights that `weft run +experiment=NAME OVERRIDES…` tests: its best epoch's or its last."""
     wanted, _ = configured([f"+experiment={name}", *overrides, "observe.gradients=false"])
     run = prepare(wanted, catalog())
     with run.device.session(), kept_randomness(run.device.device):
         seed_everything(derived(wanted.settings.seed, "training"))
-        run.listen(*watching)
+        run.listen(BestWeights(), *watching)
         loop.fit(run)
+        if wanted.settings.test_weights == "best":
+            run.model.load_state_dict(run.best.weights)
     return run
 
 
@@ -43,7 +46,7 @@ def split(run: Run, name: str) -> tuple[Array, Array]:
 
 
 def scores(run: Run, name: str) -> dict[str, float]:
-    """Return the last weights' scores on a split."""
+    """Return the scores on a split."""
     with run.device.session():
         return loop.evaluate(run, name)
 

@@ -65,7 +65,7 @@ def test_numpy_trains_the_same_network_and_mlflow_has_its_gradients(
     (tmp_path / "runs").mkdir()
     shutil.copy(template, tmp_path / "runs" / "mlflow.db")
     kept = Batches()
-    run = fit("backpropagation", watching=(kept,))
+    run = fit("backpropagation", "test_weights=last", watching=(kept,))
     inputs, labels = (tensor.numpy() for tensor in run.data.splits["train"])
     rate, size = run.optimizer.param_groups[0]["lr"], run.configuration.settings.batch_size
 

@@ -31,8 +31,9 @@ def test_options_of_a_part_that_was_replaced_are_left_out_and_said(
     experiment: str, change: str, left_out: list[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.WARNING, "weft")
-    for _ in range(2):  # a sweep reads a job twice
-        compose.configured([f"+experiment={experiment}", change])
+    with compose.hydra_app() as hydra:
+        for _ in range(2):  # as a sweep reads a job
+            compose.read(compose.compose(hydra, [f"+experiment={experiment}", change]), [f"+experiment={experiment}", change])
     assert [record.getMessage().partition(":")[0] for record in caplog.records if "left out" in record.getMessage()] == [
         text.partition(":")[0] for text in left_out
     ]
@@ -41,23 +42,59 @@ def test_options_of_a_part_that_was_replaced_are_left_out_and_said(
 @pytest.mark.parametrize(
     ("change", "here"),
     [
-        ("dataset=friedman", "dataset=friedman"),
-        ("split_seed=1", "split_seed=1"),
-        ("loss=mae", "loss=mae"),
-        ("regularizer.l2.weight=1", "regularizer.l2.weight=1.0"),
-        ("regularizer=none", "regularizer.l2.weight=none"),
+        ("dataset=friedman", {"dataset=diabetes": "dataset=friedman"}),
+        ("dataset.test=0.3", {"dataset.test=0.15": "dataset.test=0.3"}),
+        ("split_seed=1", {"split_seed=0": "split_seed=1"}),
+        ("loss=mae", {"loss=mse": "loss=mae"}),
+        ("regularizer.l2.weight=1", {"regularizer.l2.weight=0.05": "regularizer.l2.weight=1.0"}),
+        ("regularizer=[l2,l1]", {"regularizer=l2": "regularizer=l2+l1"}),
+        (
+            "regularizer=none",
+            {"regularizer=l2": "regularizer=none", "regularizer.l2.weight=0.05": "regularizer.l2.weight=none"},
+        ),
         ("dataset=diabetes", None),
+        ("regularizer.l2.weight=5e-2", None),
+        ("metric=[mae]", None),
         ("optimizer.max_iter=10", None),
         ("seed=3", None),
     ],
 )
-def test_a_reference_is_held_where_it_holds(change: str, here: str | None, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_reference_is_held_where_it_holds(change: str, here: dict[str, str] | None, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.WARNING, "weft")
     found, _ = compose.configured(["+experiment=ridge", change])
     assert (found.settings.reference.score == "test/loss") == (here is None)
     said = [record.getMessage() for record in caplog.records if "no reference" in record.getMessage()]
-    where = "dataset=diabetes, split_seed=0, loss=mse, regularizer.l2.weight=0.05"
-    assert said == ([f"no reference: test/loss is known where {where}, and here is {here}"] if here else [])
+    where, instead = ", ".join(here or {}), ", ".join((here or {}).values())
+    assert said == ([f"no reference: test/loss is known where {where}, and here is {instead}"] if here else [])
+    caplog.clear()
+    compose.configured(["+experiment=ridge", change])  # in a notebook, again
+    assert [record.getMessage() for record in caplog.records if "no reference" in record.getMessage()] == said
+
+
+def test_a_reference_goes_with_its_metric_and_one_that_is_typed_stays(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.WARNING, "weft")
+    assert compose.configured(["+experiment=mlp", "metric=[f1]"])[0].settings.reference.score is None
+    assert "no reference: test/accuracy is none of the metrics that were chosen, f1" in caplog.text
+    assert compose.configured(["+experiment=mlp", "metric=[f1,accuracy]"])[0].settings.reference.score == "test/accuracy"
+    typed, _ = compose.configured(["+experiment=mlp", "dataset=breast_cancer", "reference.at_least=0.9"])
+    assert typed.settings.reference.at_least == 0.9
+    overrides = ["+experiment=mlp", "dataset=breast_cancer", "reference.at_least=0.9", "reference.where=['dataset=digits']"]
+    assert compose.configured(overrides)[0].settings.reference.score is None
+
+
+@pytest.mark.parametrize(
+    ("where", "message"),
+    [
+        ("datset=digits", r"'datset=digits' is no setting and its value, such as dataset=digits \(did you mean 'dataset'\?\)"),
+        ("digits", "'digits' is no setting and its value"),
+    ],
+)
+def test_a_condition_that_is_none_is_refused(tmp_path: Path, where: str, message: str) -> None:
+    (tmp_path / "experiment").mkdir()
+    text = f"# @package _global_\nreference: {{score: test/loss, at_most: 1, where: [{where}]}}\n"
+    (tmp_path / "experiment" / "mine.yaml").write_text(text)
+    with pytest.raises(ConfigError, match=message):
+        compose.configured(["+experiment=mine"], str(tmp_path))
 
 
 def test_a_misspelt_option_of_a_yaml_is_refused(tmp_path: Path) -> None:

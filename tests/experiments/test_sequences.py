@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -25,14 +24,10 @@ def dataset_of(data: Data) -> Any:
     return SimpleNamespace(**data.splits, vocabulary=data.vocabulary, outputs=data.outputs)
 
 
-@functools.cache
-def trigram(digest: str, data: Data) -> float:
-    assert data.vocabulary is not None
-    return trigram_bits(data.splits["train"], data.splits["test"], data.vocabulary)
-
-
 def is_below_a_trigram_model(run: Run) -> bool:
-    return scores(run, "test")["test/bits_per_token"] < trigram(run.data.digest, run.data)
+    splits, vocabulary = run.data.splits, run.data.vocabulary
+    assert vocabulary is not None
+    return scores(run, "test")["test/bits_per_token"] < trigram_bits(splits["train"], splits["test"], vocabulary)
 
 
 def test_an_lstm_knows_more_of_english_than_a_trigram_model_after_a_few_epochs() -> None:

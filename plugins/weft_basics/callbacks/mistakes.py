@@ -10,11 +10,12 @@ from weft import Callback
 
 
 class Mistakes(Callback):
-    """Counts the steps that had something to correct, and ends the run after an epoch that had none.
+    """Counts how often gradients had something to correct, and ends the run after an epoch that had nothing.
 
     With the loss perceptron and batch_size=1 these are the mistakes that Novikoff's theorem bounds ("On convergence proofs for
     perceptrons", 1962): at most (R / margin)², where a plane separates the samples. Recorded as `train/mistakes`, from the
-    run's beginning, with every epoch. A step has nothing to correct when all gradients are zero.
+    run's beginning, with every epoch. Nothing is to be corrected where all gradients are zero. An optimizer that computes them
+    several times a step, as lbfgs, is counted as often.
     """
 
     def __init__(self) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 import warnings
 from pathlib import Path
 from typing import Annotated, Literal
@@ -18,8 +20,11 @@ MOST_CLASSES = 20
 """Distinct whole numbers up to which a target is taken for classes when nothing was said."""
 MOST_MIXED = 20
 """Distinct texts up to which most may be numbers, as in 0, 1, 2, 3+. With more, the one that is none is a slip."""
+MISSING = ("?", "-", "--", ".", "*", "missing", "unknown")
+"""What stands among numbers for one that is missing, in small letters, beside what pandas takes for it."""
 MOST_TEXTS = 256
 """Distinct texts up to which a column is taken for categories: one with more is a name or an identifier."""
+_WITH_COMMA = re.compile(r"[+-]?\d*,\d+(e[+-]?\d+)?", re.IGNORECASE)
 _LARGEST = float(np.finfo(np.float32).max)
 
 
@@ -46,7 +51,7 @@ def csv(
             with too many texts, a target that doesn't suit the task, or classes or groups with too few samples.
     """
     special = [target] if group is None else [target, group]
-    table = _read(Path(path).expanduser(), (*special, *ignore))
+    table = _read(Path(os.path.expanduser(path)), (*special, *ignore))
     wanted = [column for column in table.columns if column not in (*special, *ignore)]
     for option, column in zip(("target", "group"), special, strict=False):
         if column in ignore:
@@ -57,10 +62,11 @@ def csv(
         raise ValueError(f"{path} has no column beside {' and '.join(special)}: there is nothing to predict {target} from")
     _check_complete(table[[*wanted, *special]])
     groups = None if group is None else table[group].astype(str).tolist()
-    for column in (*wanted, target):
-        _check_not_mixed(table[column])
+    for column in wanted:
+        _check_not_mixed(table[column], "correct it, or leave the column out with ignore")
     columns, numeric = _inputs(table[wanted])
     answers = table[target]
+    _check_not_mixed(answers, "correct it, or take task=classification", task == "classification")
     if _is_classification(answers, task):
         labels, classes = _labels(answers)
         return classification(
@@ -89,7 +95,7 @@ def csv(
 
 def _read(path: Path, named: tuple[str, ...]) -> pandas.DataFrame:
     """Return the table under its own column names, which pandas would change where two are alike or one is empty."""
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise ValueError(f"there is no file {path}")
     try:
         with warnings.catch_warnings():
@@ -100,7 +106,7 @@ def _read(path: Path, named: tuple[str, ...]) -> pandas.DataFrame:
                 .tolist()
             )
             table = pandas.read_csv(path, index_col=False, low_memory=False, encoding="utf-8-sig")
-    except (ValueError, pandas.errors.ParserWarning) as error:
+    except (OSError, ValueError, pandas.errors.ParserWarning) as error:
         raise ValueError(f"{path} can't be read as CSV: {error}") from error
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
@@ -123,19 +129,25 @@ def _check_complete(table: pandas.DataFrame) -> None:
         )
 
 
-def _check_not_mixed(column: pandas.Series) -> None:
-    """Refuse a text among numbers: each number would become a category."""
+def _check_not_mixed(column: pandas.Series, advice: str, are_classes: bool = False) -> None:
+    """Refuse a text among numbers, or numbers with a comma in them: each would become a category. Where they are classes anyway
+    only what stands for a missing one is refused."""
     if pandas.api.types.is_numeric_dtype(column):
         return
-    texts = pandas.Series(column.astype(str).unique())
+    texts = column.astype(str).str.strip()
     is_text = pandas.to_numeric(texts, errors="coerce").isna()
-    if len(texts) > MOST_MIXED and is_text.mean() < 0.5 and is_text.any():
-        odd = texts[is_text].iloc[0]
-        row = int(np.flatnonzero(column.astype(str) == odd)[0])
-        raise ValueError(
-            f"column {column.name!r}, row {row + 1}: {odd!r} is a text in a column of numbers; correct it, or leave the column "
-            "out with ignore"
-        )
+    others = texts[is_text]
+    if others.empty:
+        return
+    place = f"column {column.name!r}, row {int(np.flatnonzero(is_text)[0]) + 1}"
+    if len(others) < len(texts) and others.str.lower().isin(MISSING).all():
+        raise ValueError(f"{place}: a value is missing ({others.iloc[0]!r} in a column of numbers); fill it in")
+    if are_classes:
+        return
+    if others.str.fullmatch(_WITH_COMMA).all():
+        raise ValueError(f"{place}: {others.iloc[0]!r} has a comma, and numbers have a point; {advice}")
+    if texts.nunique() > MOST_MIXED and others.nunique() < texts.nunique() / 2:
+        raise ValueError(f"{place}: {others.iloc[0]!r} is a text in a column of numbers; {advice}")
 
 
 def _inputs(table: pandas.DataFrame) -> tuple[Numbers, NDArray[np.bool_]]:

@@ -17,8 +17,8 @@ from weft import did_you_mean
 
 Pattern = Annotated[
     str | None,
-    "what the files' names tell, such as {label}_{group}_{index}.wav; null: their folders are the classes. In a shell it is "
-    "quoted twice: \"dataset.pattern='{label}_{index}.wav'\"",
+    "what the files' names tell, such as {label}_{group}_{index}.wav or {split}/{label}/{index}.wav; null: their folders are "
+    "the classes. In a shell it is quoted twice: \"dataset.pattern='{label}_{index}.wav'\"",
 ]
 Split = Annotated[Literal["stratified", "group"], "group: files of the same {group}, say a speaker, are in the same split"]
 
@@ -48,8 +48,8 @@ def samples(path: str, suffixes: Sequence[str], pattern: str | None, split: str)
 
     Without a pattern each folder in it is a class, and all files below that are of it. Or its folders are the splits, train
     (or training) and maybe valid (val, validation, dev, development) and test (testing); the classes are those of train. A
-    pattern describes the names of all files below that have a suffix, from the folder on. Hidden files are passed over; links
-    are followed.
+    pattern describes the names of all files below that have a suffix, from the folder on: its {label} is the class, its
+    {split}, if it has one, the split by these names. Hidden files are passed over; links are followed.
 
     Raises:
         ValueError: a folder that isn't there, can't be read or has nothing in it, splits beside other folders, a file of
@@ -70,7 +70,7 @@ def existing(path: str) -> Path:
     Raises:
         ValueError: there is none.
     """
-    folder = Path(path).expanduser()
+    folder = Path(os.path.expanduser(path))
     if not os.path.isdir(folder):
         raise ValueError(f"{folder} is a file, not a folder" if os.path.exists(folder) else f"there is no folder {folder}")
     return folder
@@ -111,11 +111,15 @@ def _by_folder(folder: Path, suffixes: Sequence[str]) -> Samples:
     else:
         raise ValueError(f"{folder} has the splits {', '.join(names)}: it needs train, and may have one valid and one test")
     classes = sorted({label for split, label, _ in found if split == "train"})
-    for _, label, file in found:
+    places, labels, files = (list(column) for column in zip(*found, strict=True))
+    _check_known(files, labels, classes)
+    return Samples(files, _labels(labels, classes, folder), classes, places, None)
+
+
+def _check_known(files: Sequence[Path], labels: Sequence[str], classes: Sequence[str]) -> None:
+    for file, label in zip(files, labels, strict=True):
         if label not in classes:
             raise ValueError(f"{file} is of a class that train has not: {label}{did_you_mean(label, classes)}")
-    places, labels, files = (list(column) for column in zip(*found, strict=True))
-    return Samples(files, _labels(labels, classes, folder), classes, places, None)
 
 
 def _by_name(folder: Path, suffixes: Sequence[str], pattern: str, by_group: bool) -> Samples:
@@ -135,8 +139,21 @@ def _by_name(folder: Path, suffixes: Sequence[str], pattern: str, by_group: bool
         found.append(match)
     names = [match["label"] for match in found]
     classes = sorted(set(names))
-    groups = [match["group"] for match in found] if by_group else None
-    return Samples(files, _labels(names, classes, folder), classes, ["train"] * len(files), groups)
+    if "split" not in fields:
+        groups = [match["group"] for match in found] if by_group else None
+        return Samples(files, _labels(names, classes, folder), classes, ["train"] * len(files), groups)
+    if by_group:
+        raise ValueError(f"pattern {pattern} says which split a file is in, and so does split=group: take one of them")
+    places = []
+    for file, match in zip(files, found, strict=True):
+        if match["split"].lower() not in SPLITS:
+            raise ValueError(f"{file}: {match['split']} is no split; there are {', '.join(SPLITS)}")
+        places.append(SPLITS[match["split"].lower()])
+    trained = {name for name, place in zip(names, places, strict=True) if place == "train"}
+    if not trained:
+        raise ValueError(f"{folder} has no file for training, by the pattern {pattern}")
+    _check_known(files, names, sorted(trained))
+    return Samples(files, _labels(names, classes, folder), classes, places, None)
 
 
 def _expression(pattern: str) -> tuple[re.Pattern[str], list[str]]:
@@ -168,10 +185,10 @@ def _labels(names: list[str], classes: list[str], folder: Path) -> NDArray[np.in
 def _folders(folder: Path, suffixes: Sequence[str]) -> list[Path]:
     """Return the folders in a folder, which are classes or splits. What lies beside them belongs to none: a read-me may."""
     found = entries(folder)
-    stray = next((entry for entry in found if entry.suffix.lower() in suffixes and not entry.is_dir()), None)
+    stray = next((entry for entry in found if entry.suffix.lower() in suffixes and not os.path.isdir(entry)), None)
     if stray is not None:
         raise ValueError(f"{stray} is in no class's folder: a folder for each class is needed, or a pattern")
-    inside = [entry for entry in found if entry.is_dir()]
+    inside = [entry for entry in found if os.path.isdir(entry)]
     if not inside:
         raise ValueError(f"{folder} has no folders in it: one for each class is needed, or a pattern")
     return inside
@@ -193,9 +210,9 @@ def _walk(folder: Path, above: tuple[Path, ...] = ()) -> Iterator[Path]:
     if here in above:
         raise ValueError(f"the link {folder} leads back to a folder that it is in")
     for entry in entries(folder):
-        if entry.is_dir():
+        if os.path.isdir(entry):
             yield from _walk(entry, (*above, here))
-        elif entry.is_file():
+        elif os.path.isfile(entry):
             yield entry
         else:
             raise ValueError(f"{entry} is neither a file nor a folder, or a link to nothing")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import math
+import os
 import re
 import struct
 import zlib
@@ -42,7 +43,7 @@ def idx(
             the pictures or the training, pictures that differ in size or in type, or a class with too few samples.
     """
     folder = existing(path)
-    files = [file for file in entries(folder) if file.name.startswith(prefix) and file.is_file()]
+    files = [file for file in entries(folder) if file.name.startswith(prefix) and os.path.isfile(file)]
     images, labels, kind = _pair(folder, files, ("train",))
     tested, answers, other = _pair(folder, files, ("test", "t10k"))
     if kind != other:

@@ -35,7 +35,7 @@ def files(folder: Path, suffix: str) -> dict[str, Path]:
     for here, folders, names in os.walk(folder, onerror=_refuse):
         folders[:] = [name for name in folders if not name.startswith(".")]
         for path in (Path(here, name) for name in names if not name.startswith(".")):
-            if path.suffix.lower() == suffix and path.is_file():
+            if path.suffix.lower() == suffix and os.path.isfile(path):
                 found[path.relative_to(folder).as_posix()] = path
     return dict(sorted(found.items()))
 

@@ -63,7 +63,7 @@ def completed(
 
 def grouped(groups: Sequence[str], valid: float, test: float, seed: int) -> tuple[Indices, Indices, Indices]:
     """Return the indices of the three splits, each in rising order, with all samples of a group (a speaker, a file) in the
-    same one. The shares are met as nearly as whole groups allow; the training split takes what is left.
+    same one. The shares are met about as nearly as whole groups allow; the training split takes what is left.
 
     Raises:
         ValueError: there are fewer than three groups.
@@ -76,14 +76,27 @@ def grouped(groups: Sequence[str], valid: float, test: float, seed: int) -> tupl
     left = list(_permutation(len(names), torch.Generator().manual_seed(seed)))
     parts: list[Indices] = []
     for share, reserved in ((valid, 2), (test, 1)):  # so many groups at least stay for the splits to come
-        taken = [left.pop()]
-        while len(left) > reserved:
-            size, more = sizes[taken].sum(), sizes[left[-1]]
-            if abs(size + more - share * len(places)) >= abs(size - share * len(places)):
-                break
-            taken.append(left.pop())
+        taken = _fitting({group: int(sizes[group]) for group in reversed(left)}, share * len(places), len(left) - reserved)
+        chosen = {*taken}
+        left = [group for group in left if group not in chosen]
         parts.append(np.flatnonzero(np.isin(places, taken)))
     return np.flatnonzero(np.isin(places, left)), parts[0], parts[1]
+
+
+def _fitting(sizes: Mapping[int, int], wanted: float, most: int) -> list[int]:
+    """Return groups whose sizes add up to about what is wanted: those that fit, as they come, then one more if that is nearer.
+    One at least, the smallest; `most` at most."""
+    taken: dict[int, None] = {}
+    size = 0
+    for group, more in sizes.items():
+        if len(taken) < most and size + more <= wanted:
+            taken[group] = None
+            size += more
+    others = [group for group in sizes if group not in taken]
+    nearest = min(others, key=lambda group: abs(size + sizes[group] - wanted))
+    if len(taken) < most and abs(size + sizes[nearest] - wanted) < abs(size - wanted):
+        taken[nearest] = None
+    return list(taken) or [min(others, key=lambda group: sizes[group])]
 
 
 def _check(valid: float = 0.0, test: float = 0.0) -> None:

@@ -34,7 +34,7 @@ def text(
         ValueError: a path that isn't there, a file that isn't UTF-8 or has too few tokens, fewer than three files in a
             folder, or shares that leave nothing for training.
     """
-    place = Path(path).expanduser()
+    place = Path(os.path.expanduser(path))
     if os.path.isdir(place):
         splits = _folder(place, unit, length, valid, test, split_seed)
     elif os.path.isfile(place):

@@ -17,29 +17,25 @@ class PoissonNLL(nn.Module):
     logarithms, against counts: they mean nothing here.
 
     Raises:
-        ValueError: outputs and targets of different shapes; at the first call, a target below 0. Later ones make the loss
-            NaN, without a GPU having to wait.
+        ValueError: outputs and targets of different shapes. A target below 0 makes the loss NaN; `check` refuses it beforehand.
     """
 
     tasks = ("regression",)
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.checked = False
+    def check(self, targets: Tensor) -> None:
+        """Refuse targets that are no counts.
+
+        Raises:
+            ValueError: one is below 0.
+        """
+        negative = targets < 0
+        if negative.any():
+            raise ValueError(
+                f"poisson_nll takes counts, of which none is below 0, and a target is {float(targets[negative][0]):g}: leave "
+                "the dataset's targets in their own unit (standardize), or take another loss"
+            )
 
     def forward(self, outputs: Tensor, targets: Tensor) -> Tensor:
         check_shapes(outputs, targets)
-        negative = targets < 0
-        if not self.checked:
-            _check(targets, negative)
-            self.checked = True
         logarithms = widened(outputs)
-        return (logarithms.exp() - targets.masked_fill(negative, torch.nan) * logarithms).mean()
-
-
-def _check(targets: Tensor, negative: Tensor) -> None:
-    if negative.any():
-        raise ValueError(
-            f"poisson_nll takes counts, of which none is below 0, and a target is {float(targets[negative][0]):g}: leave the "
-            "dataset's targets in their own unit (standardize), or take another loss"
-        )
+        return (logarithms.exp() - targets.masked_fill(targets < 0, torch.nan) * logarithms).mean()

@@ -25,8 +25,9 @@ def triplet(
     Outputs (N, D) are embeddings, D however many, and targets (N,) labels. The mean over the samples of a batch of
     log(1 + exp(p - n)), or with a margin of max(0, margin + p - n), where p is the Euclidean distance to the farthest of the
     same label and n that to the nearest of another. Samples that lack one of the two don't count; a batch without any other
-    has 0. The outputs are no scores of classes: metrics that take them for such mean nothing. The "batch hard" variant of
-    Hermans, Beyer and Leibe, "In defense of the triplet loss for person re-identification", 2017, and their soft margin.
+    has 0. The more samples in a batch, the harder its hardest: evaluation takes more than training, and has more loss. The
+    outputs are no scores of classes: metrics that take them for such mean nothing. The "batch hard" variant of Hermans, Beyer
+    and Leibe, "In defense of the triplet loss for person re-identification", 2017, and their soft margin.
     """
     apart, same = distances(outputs), alike(targets)
     alone = same.sum(1) == 1

@@ -22,8 +22,9 @@ class ProximalL1:
     the lasso's (Parikh and Boyd, "Proximal algorithms", 2014, section 4.2). The penalty is no part of the recorded loss.
 
     Raises:
-        UserError: before the run, when the optimizer is not sgd without momentum. For others the rate is not how far a
-            gradient of one moves a weight, and the end would not be the lasso's.
+        UserError: before the run, when the optimizer is not sgd without momentum and weight decay. For others the rate is not
+            how far a gradient of one moves a weight, and the end would not be the lasso's. (Nor is it where gradients are
+            clipped.)
     """
 
     def __init__(self, weight: Strength = 1e-4):
@@ -32,11 +33,11 @@ class ProximalL1:
     def check(self, run: Run) -> None:
         """Refuse an optimizer whose steps this doesn't belong to."""
         plain = isinstance(run.optimizer, torch.optim.SGD)
-        if not plain or any(group["momentum"] for group in run.optimizer.param_groups):
+        if not plain or any(group["momentum"] or group["weight_decay"] for group in run.optimizer.param_groups):
             raise UserError(
                 f"regularizer=proximal_l1: its steps belong to plain gradient descent, not to "
-                f"{type(run.optimizer).__name__}{' with momentum' if plain else ''}: take optimizer=sgd with momentum=0, or "
-                "regularizer=l1"
+                f"{type(run.optimizer).__name__}{' with momentum or weight decay' if plain else ''}: take "
+                "optimizer=sgd with neither, or regularizer=l1"
             )
         self.optimizer = run.optimizer
         self.penalised = {id(parameter) for parameter in weights(run.model)}

@@ -116,7 +116,7 @@ CORNERS = {
 }
 """Where there is no derivative."""
 
-OVER_CLASSES = {"softmax", "log_softmax"}
+OVER_CLASSES = ("softmax", "log_softmax")
 """Those that are no functions of one number."""
 
 

@@ -160,6 +160,11 @@ def test_a_few_numbers_with_a_text_among_them_are_categories(tmp_path: Path) -> 
     assert csv(written(tmp_path, rows), "kind", 0).inputs == (4,)
 
 
+def test_classes_may_be_numbers_and_a_text(tmp_path: Path) -> None:
+    rows: Table = [["x", "code"], *([i, "other" if i % 31 == 30 else str(i % 31)] for i in range(310))]
+    assert csv(written(tmp_path, rows), "code", 0, "classification").outputs == 31
+
+
 def test_a_byte_order_mark_is_no_part_of_a_name(tmp_path: Path) -> None:
     path = tmp_path / "marked.csv"
     path.write_bytes(b"\xef\xbb\xbfx,y\n" + b"".join(f"{i},{'ab'[i % 2]}\n".encode() for i in range(20)))
@@ -194,7 +199,10 @@ def change(row: int, column: int, value: Any) -> Table:
         (change(4, 0, "inf"), "kind", {}, "column 'length', row 4: inf is not a finite number of 32 bits"),
         (change(4, 0, 1e39), "kind", {}, r"column 'length', row 4: 1e\+39 is not a finite number"),
         (change(4, 2, 1e39), "wet", {"task": "regression"}, r"column 'wet', row 4: 1e\+39 is not a finite number"),
-        (change(9, 0, "1,5"), "kind", {}, "column 'length', row 9: '1,5' is a text in a column of numbers"),
+        (change(9, 0, "1,5"), "kind", {}, "column 'length', row 9: '1,5' has a comma, and numbers have a point"),
+        (change(9, 2, "?"), "kind", {}, r"column 'wet', row 9: a value is missing \('\?' in a column of numbers\)"),
+        (change(9, 2, "Unknown"), "wet", {}, r"column 'wet', row 9: a value is missing .* fill it in"),
+        ([["x", "kind"], *([f"{i},5", "ab"[i % 2]] for i in range(30))], "kind", {}, "row 1: '0,5' has a comma, and numbers"),
         (change(9, 0, "tall"), "length", {}, "column 'length', row 9: 'tall' is a text in a column of numbers"),
         (flowers(), "kind", {"task": "regression"}, "needs numbers, and target 'kind' has texts such as 'rose'"),
         (flowers(), "length", {"task": "classification"}, "texts or whole numbers, and target 'length' has 0.14"),

@@ -13,6 +13,7 @@ from PIL import Image
 
 from tests.plugins.box import make
 from tests.plugins.datasets.test_datasets import SHAPES
+from tests.plugins.datasets.test_idx import mnist
 from weft.data import Data
 
 PYTHON_S = ("python_topics", "python_tokens", "python_packages")
@@ -67,8 +68,13 @@ def texts(path: Path) -> dict[str, Any]:
     return {"path": str(path), "length": 16}
 
 
+def images(path: Path) -> dict[str, Any]:
+    return {"path": str(mnist(path))}
+
+
 FILES: dict[str, Callable[[Path], dict[str, Any]]] = {
     "csv": table,
+    "idx": images,
     "text": words,
     "image_folder": pictures,
     "sound_folder": recordings,

@@ -182,6 +182,19 @@ def test_names_can_tell_class_and_group(tmp_path: Path) -> None:
         assert getattr(dataset, split)[1].tolist() == [1 - number % 2 for number in numbers(dataset, split)]
 
 
+def test_names_can_tell_the_split(tmp_path: Path) -> None:
+    for number in range(24):
+        split = ("Train", "train", "test")[number % 3]
+        saved(tmp_path, number, name=f"{split}_{'sick' if number % 2 else 'well'}_{{}}.png")
+    dataset = image_folder(str(tmp_path), 0, "{split}_{label}_{index}.png", valid=0.2)
+    assert numbers(dataset, "test") == sorted(range(2, 24, 3), key=lambda number: 1 - number % 2)
+    assert sorted(numbers(dataset, "train") + numbers(dataset, "valid")) == [n for n in range(24) if n % 3 != 2]
+    with pytest.raises(ValueError, match="says which split a file is in, and so does split=group"):
+        image_folder(str(tmp_path), 0, "{split}_{label}_{group}.png", "group")
+    with pytest.raises(ValueError, match=r"sick_003.png: 003 is no split; there are train, training, valid"):
+        image_folder(str(tmp_path), 0, "{index}_{label}_{split}.png")
+
+
 def test_what_is_hidden_is_passed_over_and_folders_may_be_nested_or_links(tmp_path: Path) -> None:
     folder = kinds(tmp_path / "pictures")
     for name in (".DS_Store", "cat/.DS_Store", "cat/Thumbs.db", "dog/desktop.ini", "readme.txt", "cat/._000.png"):

@@ -51,7 +51,17 @@ def test_grouped_is_a_partition_of_whole_groups(sizes: list[int], valid: float, 
     assert sum(map(len, owned)) == len(sizes)
     if len(owned[0]) > 1:  # else what train needed may have cost the others
         for part, share in zip(parts[1:], (valid, test), strict=True):
-            assert abs(len(part) - share * len(groups)) <= max(sizes)
+            lacking = share * len(groups) - len(part)
+            for more in (int((groups == name).sum()) for name in owned[0]):
+                assert abs(lacking - more) >= abs(lacking), "a group in train would have met the share better here"
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_large_group_trains(seed: int) -> None:
+    train, valid, test = grouped(["a"] * 900 + ["b"] * 50 + ["c"] * 50, 0.15, 0.15, seed)
+    assert (len(train), len(valid), len(test)) == (900, 50, 50)
+    train, valid, test = grouped(["all"] * 500 + [f"g{i // 10}" for i in range(500)], 0.15, 0.15, seed)
+    assert (len(train), len(valid), len(test)) == (700, 150, 150)
 
 
 @pytest.mark.parametrize("groups", [["a"] * 9, ["a", "b"] * 9])

@@ -68,10 +68,11 @@ def test_poisson_is_torch_s_and_half_scikit_learn_s_deviance() -> None:
 
 def test_poisson_refuses_targets_below_zero() -> None:
     with pytest.raises(ValueError, match=r"counts.*a target is -0\.5.*standardize"):
-        PoissonNLL()(torch.zeros(2, 1), torch.tensor([[1.0], [-0.5]]))
+        PoissonNLL().check(torch.tensor([[1.0], [-0.5]]))
+    PoissonNLL().check(torch.tensor([[1.0], [0.0]]))
 
 
-def test_poisson_is_never_a_number_that_a_later_target_below_zero_made() -> None:
+def test_poisson_is_never_a_number_that_a_target_below_zero_made() -> None:
     subject = PoissonNLL()
     assert float(subject(torch.zeros(2, 1), torch.tensor([[1.0], [0.0]]))) == 1
     assert subject(torch.zeros(2, 1), torch.tensor([[1.0], [-0.5]])).isnan()

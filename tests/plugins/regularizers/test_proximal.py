@@ -60,7 +60,11 @@ def test_it_minimises_what_the_penalty_does() -> None:
 
 @pytest.mark.parametrize(
     ("factory", "options", "named"),
-    [(torch.optim.Adam, {}, "not to Adam:"), (torch.optim.SGD, {"momentum": 0.9}, "not to SGD with momentum:")],
+    [
+        (torch.optim.Adam, {}, "not to Adam:"),
+        (torch.optim.SGD, {"momentum": 0.9}, "not to SGD with momentum or weight decay:"),
+        (torch.optim.SGD, {"weight_decay": 0.1}, "not to SGD with momentum or weight decay:"),
+    ],
 )
 def test_other_optimizers_are_refused(factory: Any, options: dict[str, float], named: str) -> None:
     model = nn.Linear(2, 1)
