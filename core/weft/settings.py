@@ -65,7 +65,7 @@ class Reference:
     at_most: Annotated[float | None, Range(-math.inf, math.inf), "what the score should be, or below it"] = None
     source: Annotated[str | None, "where that number is from"] = None
     where: Annotated[
-        list[str], "it holds where these are so, as in [dataset=digits, split_seed=0]; elsewhere it is left out"
+        list[str], "it holds where these are so, as in ['dataset=digits','split_seed=0']; elsewhere it is left out"
     ] = field(default_factory=list)
 
 
