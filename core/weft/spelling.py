@@ -1,4 +1,5 @@
-"""Texts that look like numbers. Hydra's grammar reads `name=2024_01` as 202401, and a run id such as 12e4567 as infinity."""
+"""Texts that look like numbers, or like nothing. Hydra's grammar reads `name=2024_01` as 202401, a run id such as 12e4567 as
+infinity, and of `dataset.path=~/data` it can make nothing."""
 
 from __future__ import annotations
 
@@ -33,9 +34,13 @@ def given_keys(overrides: Iterable[str]) -> set[str]:
 
 
 def _quoted(override: str, catalog: Catalog) -> str:
-    parsed = _parsed(override)
+    typed, parsed = override, _parsed(override)
+    key, _, given = override.partition("=")
+    if parsed is None and given.startswith("~") and "'" not in given:
+        override = f"{key}={','.join(repr(part.strip()) for part in given.split(','))}"
+        parsed = _parsed(override)
     if parsed is None or parsed.is_delete() or not _is_text(parsed.key_or_group, catalog):
-        return override
+        return typed
     value, text = parsed.value(), parsed.get_value_string()
     if isinstance(value, ChoiceSweep) and value.simple_form and "'" not in text and '"' not in text:
         parts = [part.strip() for part in text.split(",")]

@@ -29,6 +29,9 @@ from weft.spelling import given_keys, quoted
         ("name=", "name="),
         ("~name", "~name"),
         ("name=[", "name=["),
+        ("dataset.path=~/data", "dataset.path='~/data'"),
+        ("dataset.path=~/a, ~b/c", "dataset.path='~/a','~b/c'"),
+        ("optimizer.lr=~3", "optimizer.lr=~3"),
     ],
 )
 def test_what_goes_to_a_text_stays_as_it_was_typed(typed: str, handed_on: str) -> None:
