@@ -160,6 +160,3 @@ def test_a_sweep_says_what_each_system_reached(tmp_path: Path) -> None:
 def test_all_systems_meet_their_references(tmp_path: Path) -> None:
     shown = sweep(tmp_path, "+experiment=glob(*)")
     assert f"{len(NAMES)} of {len(NAMES)} met their reference" in shown, shown
-    seconds = [float(found) for found in re.findall(r"\((\d+\.\d) s\)", shown)]
-    assert len(seconds) == len(NAMES)
-    assert max(seconds) < 120, shown
