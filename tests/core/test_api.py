@@ -85,7 +85,7 @@ def test_the_weights_that_were_tested_are_loaded_and_evaluated(here: Path) -> No
     found = weft.evaluate(result.folder)
     assert found == {name: result.scores[name] for name in found}
     assert weft.evaluate(result.folder, "weights=best") != found
-    assert result.scores["valid/loss"] == _series(here, result.run_id, "valid/loss")[-1][1]
+    assert result.score == result.scores["valid/loss"] == _series(here, result.run_id, "valid/loss")[-1][1]
 
 
 def _series(here: Path, run_id: str, key: str) -> list[tuple[int, float]]:
