@@ -1,17 +1,20 @@
-"""An experiment fitted without a record of it: what is compared is what it came to."""
+"""An experiment fitted without a record of it, and what it is compared with: what it came to, and what simpler models do."""
 
 from __future__ import annotations
 
 from functools import cache
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tests.plugins.baselines import majority_accuracy, trigram_bits
 from weft import loop
 from weft.callback import Callback
 from weft.catalog import catalog
 from weft.compose import configured
+from weft.data import Data
 from weft.experiment import prepare
 from weft.keeping import BestWeights
 from weft.randomness import derived, kept_randomness, seed_everything
@@ -49,6 +52,17 @@ def scores(run: Run, name: str) -> dict[str, float]:
     """Return the scores on a split."""
     with run.device.session():
         return loop.evaluate(run, name)
+
+
+def by_the_majority(data: Data) -> float:
+    """Return the test accuracy of each token's most frequent label."""
+    return majority_accuracy(SimpleNamespace(**data.splits, vocabulary=data.vocabulary, outputs=data.outputs))
+
+
+def by_trigrams(data: Data) -> float:
+    """Return the bits a token of a trigram model, on the test split."""
+    assert data.vocabulary is not None
+    return trigram_bits(data.splits["train"], data.splits["test"], data.vocabulary)
 
 
 def linear(run: Run) -> tuple[Array, Array]:

@@ -8,7 +8,6 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -18,8 +17,7 @@ from sklearn.linear_model import Lasso, LinearRegression, LogisticRegression, Ri
 from sklearn.metrics import log_loss, mean_squared_error
 from sklearn.svm import SVC
 
-from tests.experiments.fitting import Array, fit, fitted, scores, split
-from tests.plugins.baselines import majority_accuracy, trigram_bits
+from tests.experiments.fitting import Array, by_the_majority, by_trigrams, fit, fitted, scores, split
 from weft import compose
 from weft.catalog import catalog
 from weft.data import Data
@@ -106,24 +104,13 @@ def by_word_counts() -> float:
     return float(LogisticRegression(max_iter=5000).fit(*counts("train")).score(*counts("test")))
 
 
-def by_the_majority() -> float:
-    found = data("rnn")
-    return majority_accuracy(SimpleNamespace(**found.splits, vocabulary=found.vocabulary, outputs=found.outputs))
-
-
-def by_trigrams() -> float:
-    found = data("language_model")
-    assert found.vocabulary is not None
-    return trigram_bits(found.splits["train"], found.splits["test"], found.vocabulary)
-
-
 BASELINES: dict[Callable[[], float], list[str]] = {
     lambda: logistic("mlp"): ["mlp", "cnn"],
     lambda: logistic("speech"): ["speech"],
     lambda: scores(fit("dropout", "regularizer=none"), "test")["test/loss"]: ["dropout"],
     by_word_counts: ["text_classification"],
-    by_the_majority: ["rnn", "lstm", "gru", "sequence_labelling"],
-    by_trigrams: ["language_model", "transformer"],
+    lambda: by_the_majority(data("rnn")): ["rnn", "lstm", "gru", "sequence_labelling"],
+    lambda: by_trigrams(data("language_model")): ["language_model", "transformer"],
 }
 
 

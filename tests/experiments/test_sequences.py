@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
 import torch
 
-from tests.experiments.fitting import fit, scores
-from tests.plugins.baselines import majority_accuracy, trigram_bits
-from weft.data import Data
+from tests.experiments.fitting import by_the_majority, by_trigrams, fit, scores
 from weft.state import Run
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"
@@ -20,14 +16,8 @@ MODELS = ["rnn", "lstm", "gru", "transformer"]
 LONG = pytest.mark.accept
 
 
-def dataset_of(data: Data) -> Any:
-    return SimpleNamespace(**data.splits, vocabulary=data.vocabulary, outputs=data.outputs)
-
-
 def is_below_a_trigram_model(run: Run) -> bool:
-    splits, vocabulary = run.data.splits, run.data.vocabulary
-    assert vocabulary is not None
-    return scores(run, "test")["test/bits_per_token"] < trigram_bits(splits["train"], splits["test"], vocabulary)
+    return scores(run, "test")["test/bits_per_token"] < by_trigrams(run.data)
 
 
 def test_an_lstm_knows_more_of_english_than_a_trigram_model_after_a_few_epochs() -> None:
@@ -45,7 +35,7 @@ def test_each_kind_of_network_knows_more_of_english_than_a_trigram_model(name: s
 def test_each_kind_of_network_labels_better_than_by_the_majority(name: str) -> None:
     smaller = ["model.width=64"] if name == "transformer" else []
     run = fit(name, "dataset=python_tokens", "epochs=2", *smaller)
-    assert scores(run, "test")["test/accuracy"] > majority_accuracy(dataset_of(run.data)) + 0.1
+    assert scores(run, "test")["test/accuracy"] > by_the_majority(run.data) + 0.1
 
 
 def test_both_sides_are_better_than_one() -> None:

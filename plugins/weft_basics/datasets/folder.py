@@ -110,16 +110,19 @@ def _by_folder(folder: Path, suffixes: Sequence[str]) -> Samples:
         ]
     else:
         raise ValueError(f"{folder} has the splits {', '.join(names)}: it needs train, and may have one valid and one test")
-    classes = sorted({label for split, label, _ in found if split == "train"})
     places, labels, files = (list(column) for column in zip(*found, strict=True))
-    _check_known(files, labels, classes)
-    return Samples(files, _labels(labels, classes, folder), classes, places, None)
+    return _of_classes(folder, files, labels, places)
 
 
-def _check_known(files: Sequence[Path], labels: Sequence[str], classes: Sequence[str]) -> None:
+def _of_classes(
+    folder: Path, files: list[Path], labels: list[str], places: list[str], groups: list[str] | None = None
+) -> Samples:
+    """Return samples whose classes are those of the ones for training."""
+    classes = sorted({label for label, place in zip(labels, places, strict=True) if place == "train"})
     for file, label in zip(files, labels, strict=True):
         if label not in classes:
             raise ValueError(f"{file} is of a class that train has not: {label}{did_you_mean(label, classes)}")
+    return Samples(files, _labels(labels, classes, folder), classes, places, groups)
 
 
 def _by_name(folder: Path, suffixes: Sequence[str], pattern: str, by_group: bool) -> Samples:
@@ -138,10 +141,9 @@ def _by_name(folder: Path, suffixes: Sequence[str], pattern: str, by_group: bool
             raise ValueError(f"{name} in {folder} doesn't fit the pattern {pattern}")
         found.append(match)
     names = [match["label"] for match in found]
-    classes = sorted(set(names))
     if "split" not in fields:
         groups = [match["group"] for match in found] if by_group else None
-        return Samples(files, _labels(names, classes, folder), classes, ["train"] * len(files), groups)
+        return _of_classes(folder, files, names, ["train"] * len(files), groups)
     if by_group:
         raise ValueError(f"pattern {pattern} says which split a file is in, and so does split=group: take one of them")
     places = []
@@ -149,11 +151,9 @@ def _by_name(folder: Path, suffixes: Sequence[str], pattern: str, by_group: bool
         if match["split"].lower() not in SPLITS:
             raise ValueError(f"{file}: {match['split']} is no split; there are {', '.join(SPLITS)}")
         places.append(SPLITS[match["split"].lower()])
-    trained = {name for name, place in zip(names, places, strict=True) if place == "train"}
-    if not trained:
+    if "train" not in places:
         raise ValueError(f"{folder} has no file for training, by the pattern {pattern}")
-    _check_known(files, names, sorted(trained))
-    return Samples(files, _labels(names, classes, folder), classes, places, None)
+    return _of_classes(folder, files, names, places)
 
 
 def _expression(pattern: str) -> tuple[re.Pattern[str], list[str]]:
