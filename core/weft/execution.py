@@ -11,7 +11,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
 from filelock import FileLock, Timeout
 from torch import nn
 
@@ -19,7 +18,7 @@ from weft import __version__, checkpoint, loop, reference, saved
 from weft.callback import Callback
 from weft.configuration import Configuration
 from weft.errors import ConfigError, Interrupted, WeftError
-from weft.folder import Folder
+from weft.folder import Folder, written
 from weft.keeping import BestWeights, Checkpoints, Interruption
 from weft.randomness import derived, kept_randomness, seed_everything
 from weft.settings import Reference
@@ -74,7 +73,7 @@ def execute(
     """
     folder.path.mkdir(parents=True, exist_ok=True)
     try:
-        with FileLock(folder.path / ".lock", timeout=0):
+        with FileLock(folder.lock, timeout=0):
             return _execute(run, folder, tracker, overrides, watching, resume)
     except Timeout:
         raise ConfigError(f"{folder.path}: this run is under way") from None
@@ -203,7 +202,7 @@ def _begin(
     # The folder's own config.yaml is what a resumed run needs, secrets included; the one that is recorded has none.
     recorded = folder.path / "recorded"
     recorded.mkdir(exist_ok=True)
-    (recorded / "config.yaml").write_text(yaml.safe_dump(redact_tree(configuration.tree()), sort_keys=False))
+    (recorded / "config.yaml").write_text(written(redact_tree(configuration.tree())))
     (recorded / "environment.json").write_text(json.dumps(provenance.environment(), indent=1))
     tracker.artifact(recorded)
 

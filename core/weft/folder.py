@@ -27,6 +27,11 @@ RECORD = "run.json"
 CHECKPOINT = "checkpoint.safetensors"
 MODEL = "model"
 DESCRIPTION = "model.json"
+SUMMARY = "summary"
+"""The folder beside a sweep's jobs that holds what they come to. It is recorded as a run, and is no job."""
+
+
+_DUMPER: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)  # written in C: 2 ms and not 20
 
 
 class Folder:
@@ -48,11 +53,16 @@ class Folder:
     def model(self) -> Path:
         return self.path / MODEL
 
+    @property
+    def lock(self) -> Path:
+        """Held by the process that is at work here."""
+        return self.path / ".lock"
+
     def write_config(self, tree: Mapping[str, Any]) -> None:
         """Write the configuration."""
         self.path.mkdir(parents=True, exist_ok=True)
         self.config.touch(mode=0o600)  # it may hold a password, in the tracking URI
-        self.config.write_text(yaml.safe_dump(dict(tree), sort_keys=False, allow_unicode=True))
+        self.config.write_text(written(tree))
 
     def read_config(self) -> dict[str, Any]:
         """Return the configuration's plain values.
@@ -87,6 +97,11 @@ class Folder:
         return found if isinstance(found, dict) else {}
 
 
+def written(tree: Mapping[str, Any]) -> str:
+    """Return a configuration's plain values as YAML."""
+    return str(yaml.dump(dict(tree), Dumper=_DUMPER, sort_keys=False, allow_unicode=True))
+
+
 def _strict(value: Any) -> Any:
     """Return the value with null for what JSON has no number for."""
     if isinstance(value, Mapping):
@@ -96,6 +111,6 @@ def _strict(value: Any) -> Any:
 
 def runs(sweep: Path) -> Iterator[Folder]:
     """Yield the folders of a sweep's jobs, in the order of their numbers."""
-    found = [record.parent for record in sweep.glob(f"*/{RECORD}")]
+    found = [record.parent for record in sweep.glob(f"*/{RECORD}") if record.parent.name != SUMMARY]
     for path in sorted(found, key=lambda path: (not path.name.isdigit(), int(path.name) if path.name.isdigit() else 0)):
         yield Folder(path)
