@@ -19,8 +19,6 @@ from weft.folder import Folder
 from weft.settings import Settings
 from weft.state import Run
 from weft.telemetry import journal
-from weft.telemetry.recording import JournalTracker
-from weft.telemetry.tracker import Tracker
 
 Result = Outcome
 
@@ -103,17 +101,9 @@ def start(
     resume: bool = False,
 ) -> Result:
     """Prepare a checked configuration and execute it in its folder."""
-    tracker = tracker_of(wanted.settings, folder)
+    tracker = destination.tracker(wanted.settings, folder)
     prepared = prepare(wanted, catalog())
     return execute(prepared, folder, tracker, overrides, watching(prepared), resume)
-
-
-def tracker_of(settings: Settings, folder: Folder, wait: float | None = None) -> Tracker:
-    """Return the tracker that a run in this folder reports to. Its end waits for the store as long as the settings say, unless
-    `wait` does."""
-    artifacts = Path(settings.runs).absolute() / "artifacts"
-    wait = settings.telemetry.wait if wait is None else wait
-    return JournalTracker(folder.path, settings.store, artifacts, settings.telemetry.strict, wait)
 
 
 def load(run: str | Path, uri: str | None = None, weights: str | None = None) -> nn.Module:

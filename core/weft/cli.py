@@ -68,6 +68,8 @@ def run(arguments: tuple[str, ...]) -> int:
     parser = get_args_parser()
     parser.prog = "weft run"
     asked, unknown = parser.parse_known_intermixed_args(arguments)
+    dry_run = "--dry-run" in unknown
+    unknown = [option for option in unknown if option != "--dry-run"]
     if unknown:
         options = [option for action in parser._actions for option in action.option_strings]
         raise ConfigError(f"{unknown[0]}: no such option{did_you_mean(unknown[0], options)}; see weft run --help")
@@ -90,10 +92,10 @@ def run(arguments: tuple[str, ...]) -> int:
             hydra.hydra_help(config_name=compose.CONFIG, args_parser=parser, args=asked)
             return 0
         looking = asked.cfg or asked.info is not None
-        if asked.multirun and not looking:
+        if (asked.multirun or dry_run) and not looking:
             from weft.sweep import multirun
 
-            return multirun.run(hydra, asked.overrides, _console())
+            return multirun.run(hydra, asked.overrides, _console(), dry_run, asked.config_dir)
         config = compose.compose(hydra, asked.overrides)
         if asked.cfg:
             hydra.show_cfg(compose.CONFIG, asked.overrides, asked.cfg, asked.package, asked.resolve)
@@ -104,7 +106,7 @@ def run(arguments: tuple[str, ...]) -> int:
         if str(config.hydra.mode) == "RunMode.MULTIRUN":
             from weft.sweep import multirun
 
-            return multirun.run(hydra, asked.overrides, _console())
+            return multirun.run(hydra, asked.overrides, _console(), config_dir=asked.config_dir)
         return _run_once(hydra, config, asked.overrides)
 
 
@@ -126,7 +128,6 @@ def _run_once(hydra: Hydra, config: DictConfig, overrides: list[str]) -> int:
     hydra_guard.check_logging(config.hydra)
     shipping.warm()  # its imports run beside torch's
 
-    from weft import api
     from weft.catalog import catalog
     from weft.execution import execute
     from weft.experiment import prepare
@@ -138,7 +139,7 @@ def _run_once(hydra: Hydra, config: DictConfig, overrides: list[str]) -> int:
 
     def task(_: DictConfig) -> Result:
         folder = Folder(Path(HydraConfig.get().runtime.output_dir))
-        return execute(prepared, folder, api.tracker_of(wanted.settings, folder), overrides, [watch])
+        return execute(prepared, folder, destination.tracker(wanted.settings, folder), overrides, [watch])
 
     config.hydra.mode = RunMode.RUN
     done = run_job(
@@ -187,16 +188,23 @@ def _print_scores(console: Console, scores: Mapping[str, float]) -> None:
 @click.argument("folder", type=click.Path())
 @click.argument("overrides", nargs=-1)
 def resume(folder: str, overrides: tuple[str, ...]) -> int:
-    """Go on with an interrupted run, from its last checkpoint.
+    """Go on with an interrupted run or sweep.
 
-    FOLDER is the run's. epochs=N makes the run longer.
+    FOLDER is a run's, which goes on from its last checkpoint (epochs=N makes it longer), or a sweep's: what is done stays done,
+    what failed is tried again (hydra.launcher.OPTION=… changes how).
     """
+    from weft.sweep import ledger
+
+    console = _console()
+    if ledger.is_sweep(Path(folder)):
+        from weft.sweep import multirun
+
+        return multirun.resume(Path(folder), overrides, console)
     from weft import api
     from weft.logs import to_console
     from weft.progress import watcher
 
     to_console()
-    console = _console()
     watch = watcher(console)
     try:
         return _conclude(console, api.resumed(folder, overrides, lambda run: [watch]))
@@ -226,6 +234,26 @@ def evaluate(run: str, overrides: tuple[str, ...], uri: str | None) -> None:
     _print_scores(console, done.scores)
     what = f"the {done.weights} weights of {run}, on {done.samples} test samples of {done.dataset}"
     console.print(escape(what), highlight=False, soft_wrap=True)
+
+
+@commands.command()
+@click.argument("sweep", type=click.Path(path_type=Path))
+def report(sweep: Path) -> None:
+    """Show what a sweep has come to: leaderboard, statistics over seeds, plots.
+
+    SWEEP is its folder, also of one that is under way. Tables and plots are written to SWEEP/summary.
+    """
+    from rich.markup import escape
+
+    from weft.sweep import leaderboard, summary
+
+    console = _console()
+    found = summary.located(sweep)
+    files = summary.write(sweep, found)
+    leaderboard.show(console, found)
+    leaderboard.show_unfinished(console, found)
+    names = ", ".join(file.name for file in files)
+    console.print(escape(f"in {_relative(files[0].parent)}: {names}"), highlight=False, soft_wrap=True)
 
 
 @commands.command()

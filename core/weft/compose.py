@@ -1,4 +1,4 @@
-"""Hydra's part: the groups that plugins offer, the composition of a config, and what Hydra's messages mean for a user."""
+"""Hydra's part: the groups that plugins offer, and the composition of a config."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import contextlib
 import copy
 import functools
 import logging
-import re
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -21,19 +20,17 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.object_type import ObjectType
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.plugins import Plugins
-from hydra.errors import HydraException, MissingConfigException
 from hydra.plugins.config_source import ConfigLoadError, ConfigResult, ConfigSource
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from yaml import YAMLError
 
 import weft
-from weft import configuration, hydra_guard, reference, spelling
+from weft import configuration, hydra_guard, mistakes, reference, spelling
 from weft.catalog import Component, catalog
 from weft.configuration import Configuration
-from weft.errors import ConfigError, PluginError, UserError, did_you_mean
+from weft.errors import ConfigError, PluginError
 from weft.kinds import KINDS
 from weft.options import show
 from weft.settings import Reference
@@ -146,20 +143,38 @@ def compose(hydra: Hydra, overrides: Sequence[str], mode: RunMode = RunMode.RUN)
     Raises:
         ConfigError: it can't be composed; or something in it would have Hydra import or call what it names.
     """
-    hydra_guard.refuse_overrides(overrides)
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("error", r"provider=.* is not available", UserWarning)  # it would go on without
-            config = hydra.compose_config(CONFIG, list(overrides), mode, with_log_configuration=False)
-        hydra_guard.refuse_code(OmegaConf.to_container(config.hydra, resolve=False))
-        OmegaConf.select(config, "hydra.run.dir")
-        OmegaConf.select(config, "hydra.sweep.dir")
-    except UserWarning as warning:
-        place = str(warning).partition("path=")[2].removesuffix(" is not available.")
-        raise ConfigError(f"hydra.searchpath: {place!r} is no folder that can be read") from None
-    except (HydraException, OmegaConfBaseException, YAMLError, ValueError) as error:
-        raise _explained(error, overrides) from None
+    with mistakes.explained(overrides):
+        config = unchecked(hydra, overrides, mode)
+        check_hydra(config)
     return config
+
+
+def unchecked(hydra: Hydra, overrides: Sequence[str], mode: RunMode) -> DictConfig:
+    """Return what Hydra composes, and raise what it raises: see `mistakes.explained`.
+
+    Raises:
+        ConfigError: a search path of what is no folder.
+    """
+    hydra_guard.refuse_overrides(overrides)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", r"provider=.* is not available", UserWarning)  # it would go on without
+        try:
+            return hydra.compose_config(CONFIG, list(overrides), mode, with_log_configuration=False)
+        except UserWarning as warning:
+            place = str(warning).partition("path=")[2].removesuffix(" is not available.")
+            raise ConfigError(f"hydra.searchpath: {place!r} is no folder that can be read") from None
+
+
+def check_hydra(config: DictConfig) -> None:
+    """Check Hydra's part of a config: it calls no code, and the folders of runs and sweeps, named after other values, can be.
+
+    Raises:
+        ConfigError: see `hydra_guard.refuse_code`.
+        OmegaConfBaseException: a folder's name stands for what isn't there.
+    """
+    hydra_guard.refuse_code(OmegaConf.to_container(config.hydra, resolve=False))
+    OmegaConf.select(config, "hydra.run.dir")
+    OmegaConf.select(config, "hydra.sweep.dir")
 
 
 def read(config: DictConfig, given: Sequence[str]) -> Configuration:
@@ -168,7 +183,7 @@ def read(config: DictConfig, given: Sequence[str]) -> Configuration:
     Raises:
         ConfigError, PluginError: see `configuration.read`; or an interpolation that leads nowhere.
     """
-    job = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
+    job = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"]) if "hydra" in config else config
     keys = spelling.given_keys(given)
     tree = _resolved(job)
     configuration.refuse_targets(tree)
@@ -274,7 +289,7 @@ def _resolved(config: DictConfig) -> dict[str, Any]:
     try:
         plain = OmegaConf.to_container(config, resolve=True)
     except OmegaConfBaseException as error:
-        raise ConfigError(f"{getattr(error, 'full_key', '') or 'config'}: {_first_line(error)}") from None
+        raise ConfigError(f"{getattr(error, 'full_key', '') or 'config'}: {mistakes.first_line(error)}") from None
     assert isinstance(plain, dict)
     return {str(key): value for key, value in plain.items()}
 
@@ -305,93 +320,3 @@ def jobs(hydra: Hydra, config: DictConfig) -> list[list[str]] | None:
             known = hydra.config_loader.get_group_options(override.key_or_group)
             raise ConfigError(f"{override.input_line}: is no value at all{'; there are ' * bool(known)}{', '.join(known)}")
     return [job for batch in BasicSweeper.split_arguments(parsed, None) for job in batch]
-
-
-def check_jobs(hydra: Hydra, overrides: Sequence[str]) -> tuple[DictConfig, list[Configuration]]:
-    """Compose and check every job of a sweep before any of them starts; return the sweep's config and the jobs.
-
-    Raises:
-        ConfigError, PluginError: of the first job that can't be.
-    """
-    config = compose(hydra, overrides, RunMode.MULTIRUN)
-    kept = [override for override in overrides if override.startswith("hydra")]
-    found = []
-    try:
-        wanted = jobs(hydra, config) or []
-    except (HydraException, ValueError) as error:
-        raise _explained(error, overrides) from None
-    for job in wanted:
-        try:
-            found.append(read(compose(hydra, [*kept, *job]), job))
-        except UserError as error:
-            raise type(error)(f"{error}\nin the job {' '.join(job)}") from None
-    return config, found
-
-
-def _explained(error: Exception, overrides: Sequence[str]) -> ConfigError:
-    """Return what Hydra or OmegaConf said, in the terms of what the user typed."""
-    cause = error.__cause__ if isinstance(error.__cause__, OmegaConfBaseException) else error
-    if isinstance(error.__cause__, PluginError):
-        return ConfigError(str(error.__cause__))
-    if isinstance(error, MissingConfigException) and error.missing_cfg_file:
-        return _unknown_choice(error.missing_cfg_file, error.options or ())
-    unknown = re.match(r"Could not override '([^']+)'", str(error))
-    if unknown:
-        return _unknown_key(unknown[1], cause)
-    if isinstance(error, YAMLError):
-        return ConfigError(f"a YAML file can't be read: {error}")
-    if "Ambiguous value for argument" in str(error):
-        override = re.search(r"'(.+)'$", _first_line(error))
-        key, _, value = (override[1] if override else "=").partition("=")
-        return ConfigError(f"{key}: {value!r} is several values: -m sweeps over them, {key}=[{value}] is a list of them")
-    if "Error merging override" in str(error) and isinstance(cause, OmegaConfBaseException):
-        return ConfigError(f"{_first_line(error)[len('Error merging override ') :]}: {_first_line(cause)}")
-    culprit = _unparsable(overrides)
-    return ConfigError(f"{culprit + ': ' if culprit else ''}{_first_line(error)}")
-
-
-def _unknown_choice(file: str, known: Sequence[str]) -> ConfigError:
-    group, _, name = file.removesuffix(".yaml").rpartition("/")
-    if group in KINDS:
-        try:
-            catalog().find(group, name)
-        except PluginError as error:
-            return ConfigError(f"{group}={name}: {error}")
-    there = f"there are {', '.join(known)}" if known else "there are none"
-    return ConfigError(f"{group}={name}: no {group} named {name!r}{did_you_mean(name, known)}; {there}")
-
-
-def _unknown_key(key: str, cause: BaseException | None) -> ConfigError:
-    top, _, rest = key.partition(".")
-    parent = getattr(cause, "parent_node", None)
-    missing = str(getattr(cause, "key", key.rpartition(".")[2]))
-    known = [str(name) for name in parent or ()]
-    if top in KINDS and KINDS[top].chosen and rest:
-        name = rest.partition(".")[0]
-        if KINDS[top].several and missing in (name, top):
-            names = catalog().names(top)
-            if name in names:
-                return ConfigError(f"{key}: {top} {name!r} is not chosen; choose it with {top}=[{name}]")
-            return ConfigError(f"{key}: no {top} named {name!r}{did_you_mean(name, names)}; there are {', '.join(names)}")
-        if missing == top:
-            return ConfigError(
-                f"{key}: no {top} is chosen; choose it with {top}=NAME: there are {', '.join(catalog().names(top))}"
-            )
-    elif not rest:
-        known = [*known, *_groups()]
-    known = sorted({*known} - {"name", "hydra"})
-    there = f"there are {', '.join(known)}" if known else "there are none"
-    return ConfigError(f"{key}: no such key{did_you_mean(missing, known)}; {there}")
-
-
-def _unparsable(overrides: Sequence[str]) -> str:
-    for override in overrides:
-        try:
-            OverridesParser.create().parse_override(override)
-        except HydraException:
-            return override
-    return ""
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error).strip().partition("\n")[0]

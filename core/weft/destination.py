@@ -1,4 +1,5 @@
-"""Where a run is to be recorded: checked before anything is built, and nothing is left behind by checking."""
+"""Where a run is to be recorded: checked before anything is built, and nothing is left behind by checking; then who takes it
+there."""
 
 from __future__ import annotations
 
@@ -12,7 +13,9 @@ from weft.errors import ConfigError
 from weft.folder import Folder
 from weft.settings import Settings
 from weft.telemetry import store
+from weft.telemetry.recording import JournalTracker
 from weft.telemetry.redaction import redact
+from weft.telemetry.tracker import Tracker
 
 _KNOWN = re.compile(r"(weft\+)?(sqlite(\+pysqlite)?|postgresql(\+\w+)?)://.+|(mysql|mssql)(\+\w+)?://.+|https?://.+")
 _FORMS = "sqlite:///path/to/file.db, postgresql://…, mysql://…, mssql://… or http(s)://…"
@@ -130,3 +133,11 @@ def _check_writable(path: Path) -> None:
         tempfile.TemporaryFile(dir=nearest).close()
     except OSError as error:
         raise ConfigError(f"{path}: nothing can be written in {nearest} ({error.strerror})") from None
+
+
+def tracker(settings: Settings, folder: Folder, wait: float | None = None) -> Tracker:
+    """Return the tracker that a run in this folder reports to. Its end waits for the store as long as the settings say, unless
+    `wait` does."""
+    artifacts = Path(settings.runs).absolute() / "artifacts"
+    wait = settings.telemetry.wait if wait is None else wait
+    return JournalTracker(folder.path, settings.store, artifacts, settings.telemetry.strict, wait)

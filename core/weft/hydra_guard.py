@@ -98,7 +98,7 @@ def refuse_code(hydra: Any) -> None:
     if hydra.get("callbacks"):
         raise ConfigError("hydra.callbacks: callbacks of Hydra are not run; write a weft callback (callback=NAME)")
     known = _known_targets()
-    for place, key, value in _walk(hydra, "hydra"):
+    for place, key, value in walk(hydra, "hydra"):
         if key in FORBIDDEN and place.startswith(("hydra.launcher", "hydra.sweeper")) and key != "_target_":
             if value not in (None, True, False, [], "none", "all", "partial", "object"):
                 raise ConfigError(f"{place}: {key} is not allowed in a config")
@@ -131,7 +131,7 @@ def _known_targets() -> set[str]:
         tree = ConfigStore.instance().repo.get("hydra", {}).get(group, {})
         for node in _nodes(tree):
             content = OmegaConf.to_container(node, resolve=False)
-            found.update(str(value) for _, key, value in _walk(content, "") if key == "_target_")
+            found.update(str(value) for _, key, value in walk(content, "") if key == "_target_")
     return found
 
 
@@ -143,9 +143,10 @@ def _nodes(tree: Any) -> Iterator[Any]:
             yield value.node
 
 
-def _walk(tree: Any, place: str) -> Iterator[tuple[str, str, Any]]:
+def walk(tree: Any, place: str) -> Iterator[tuple[str, str, Any]]:
+    """Yield the place, the key and the value of everything in a tree."""
     items = tree.items() if isinstance(tree, Mapping) else enumerate(tree) if isinstance(tree, (list, tuple)) else ()
     for key, value in items:
         here = f"{place}.{key}"
         yield here, str(key), value
-        yield from _walk(value, here)
+        yield from walk(value, here)

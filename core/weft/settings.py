@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
@@ -54,6 +55,12 @@ class Sweep:
     """What the jobs of a multirun have in common."""
 
     name: Annotated[str | None, "tag weft.sweep of every job, and its folder; null is the date and time"] = None
+    strict: Annotated[bool, "run nothing when one of the jobs can't be, instead of leaving it out"] = False
+    patience: Annotated[float, Range(0.1, 86_400), "seconds that trying a job beforehand may take; then it runs untried"] = 60.0
+    compare: Annotated[str | None, "what is compared, such as optimizer: each of its values gets the same budget"] = None
+    budget: Annotated[
+        int | str | None, Range(1, math.inf), "of each value that is compared: jobs, as 20, or time, as 600s, 30m, 2h"
+    ] = None
 
 
 @dataclass(frozen=True)
@@ -108,18 +115,24 @@ class Settings:
         return self.tracking.uri or f"sqlite:///{self.runs}/mlflow.db"
 
 
-def options(group: Any = Settings) -> list[Option]:
+def options(group: Any = Settings) -> tuple[Option, ...]:
     """Return the options of `Settings`, or of one of its groups."""
+    return _options(group)
+
+
+@functools.cache
+def _options(group: Any) -> tuple[Option, ...]:
     hints = get_type_hints(group, include_extras=True)
     default = group()
-    return [
+    return tuple(
         Option(item.name, from_annotation(hints[item.name]), getattr(default, item.name), _help(hints[item.name]))
         for item in fields(group)
         if not is_dataclass(hints[item.name])
-    ]
+    )
 
 
-def groups() -> dict[str, Any]:
+@functools.cache
+def groups() -> Mapping[str, Any]:
     """Return the groups inside `Settings`, by name: observe, tracking, telemetry, sweep, reference."""
     return {name: hint for name, hint in get_type_hints(Settings, include_extras=True).items() if is_dataclass(hint)}
 

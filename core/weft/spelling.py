@@ -3,6 +3,7 @@ infinity, and of `dataset.path=~/data` it can make nothing."""
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -27,18 +28,18 @@ def given_keys(overrides: Iterable[str]) -> set[str]:
         key, _, value = override.partition("=")
         key = key.lstrip("+~")
         found.add(key)
-        parsed = _parsed(override) if value.lstrip().startswith("{") else None
+        parsed = parse(override) if value.lstrip().startswith("{") else None
         if parsed is not None and isinstance(mapping := parsed.value(), dict):
             found.update(f"{key}.{name}" for name in mapping)
     return found
 
 
 def _quoted(override: str, catalog: Catalog) -> str:
-    typed, parsed = override, _parsed(override)
+    typed, parsed = override, parse(override)
     key, _, given = override.partition("=")
     if parsed is None and given.startswith("~") and "'" not in given:
         override = f"{key}={','.join(repr(part.strip()) for part in given.split(','))}"
-        parsed = _parsed(override)
+        parsed = parse(override)
     if parsed is None or parsed.is_delete() or not _is_text(parsed.key_or_group, catalog):
         return typed
     value, text = parsed.value(), parsed.get_value_string()
@@ -67,8 +68,10 @@ def _is_text(key: str, catalog: Catalog) -> bool:
     return group == "tags" or any(option.name == name and option.type.name == "str" for option in own)
 
 
-def _parsed(override: str) -> Override | None:
+@functools.lru_cache(4096)
+def parse(override: str) -> Override | None:
+    """Return an override as Hydra's grammar reads it, or None where it makes no sense of it: composition says what is wrong."""
     try:
         return OverridesParser.create().parse_override(override)
     except HydraException:
-        return None  # composition says what is wrong with it
+        return None

@@ -52,7 +52,7 @@ from weft.telemetry import shipping
 shipping.warm()
 import torch
 mark("import torch")
-from weft.api import tracker_of
+from weft.destination import tracker
 from weft.catalog import catalog
 from weft.execution import execute
 from weft.experiment import prepare
@@ -60,7 +60,7 @@ from weft.folder import Folder
 mark("import the rest")
 run = prepare(wanted, catalog())
 mark("prepare")
-result = execute(run, Folder(folder), tracker_of(wanted.settings, Folder(folder)))
+result = execute(run, Folder(folder), tracker(wanted.settings, Folder(folder)))
 assert result.error is None, result.error
 mark("fit, test, record")
 usage = peak()

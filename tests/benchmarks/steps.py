@@ -22,8 +22,7 @@ from rich.console import Console
 from rich.table import Table
 from torch import nn
 
-from weft import loop
-from weft.api import tracker_of
+from weft import destination, loop
 from weft.catalog import catalog
 from weft.compose import configured
 from weft.execution import execute
@@ -107,7 +106,7 @@ def with_weft(run: Run, scratch: Path, index: int) -> float:
     loop.fit, loop.evaluate = timed_fit, timed_evaluate
     try:
         folder = Folder(scratch / f"run-{index}")
-        tracker = tracker_of(run.configuration.settings, folder)
+        tracker = destination.tracker(run.configuration.settings, folder)
         result = execute(run, folder, tracker)
     finally:
         loop.fit, loop.evaluate = fit, evaluate

@@ -220,11 +220,11 @@ def test_secrets_stay_here(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_sweepers_are_given_the_objective(here: Path) -> None:
     from weft.compose import CONFIG, hydra_app
-    from weft.sweep.job import job
+    from weft.sweep.job import task
 
     with hydra_app() as hydra:
         ((first, second),) = hydra.multirun(
-            CONFIG, job, ["dataset=iris", "model=linear", "epochs=1,4", "sweep.name=s", "hydra.mode=MULTIRUN"], False
+            CONFIG, task, ["dataset=iris", "model=linear", "epochs=1,4", "sweep.name=s", "hydra.mode=MULTIRUN"], False
         )
     scores = [Folder(here / "runs" / "sweeps" / "s" / number).record()["score"] for number in ("0", "1")]
     assert [first.return_value, second.return_value] == scores

@@ -13,7 +13,8 @@ from weft import ConfigError
 from weft.folder import Folder
 from weft.reference import check, compare
 from weft.settings import Reference
-from weft.sweep.leaderboard import comparison, entries
+from weft.sweep.leaderboard import comparison
+from weft.sweep.results import entries
 
 METRICS = {"accuracy": object()}
 NAMES = ["ridge", "mlp", "lost", "fell"]

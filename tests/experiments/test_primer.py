@@ -18,7 +18,7 @@ from sklearn.metrics import log_loss, mean_squared_error
 from sklearn.svm import SVC
 
 from tests.experiments.fitting import Array, by_the_majority, by_trigrams, fit, fitted, scores, split
-from weft import compose
+from weft import compose, sharing
 from weft.catalog import catalog
 from weft.data import Data
 from weft.experiment import prepare
@@ -38,7 +38,8 @@ def test_these_are_they() -> None:
 
 def test_each_has_a_reference_with_its_source_and_what_a_sweep_of_all_says_of_it() -> None:
     with compose.hydra_app() as hydra:
-        _, jobs = compose.check_jobs(hydra, ["+experiment=glob(*)", "sweep.name=primer"])
+        _, composed = sharing.compose_jobs(hydra, ["+experiment=glob(*)", "sweep.name=primer"])
+    jobs = [job.configuration for job in composed if job.configuration]
     assert len(jobs) == len(NAMES)
     for job in jobs:
         reference = job.settings.reference

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -40,6 +41,14 @@ def shades(shares: NDArray[np.floating]) -> NDArray[np.uint8]:
     return np.where(shares > 0, _EMPTY + 1 + np.clip(height, 0, 1) * (_COLOURS - 1), _EMPTY).astype(np.uint8)
 
 
+@functools.cache
+def font() -> Any:
+    """Return the letters of the pictures."""
+    from PIL import ImageFont
+
+    return ImageFont.load_default_imagefont()
+
+
 def draw(
     title: str,
     steps: NDArray[np.integer],
@@ -58,7 +67,7 @@ def draw(
         zeros: [looks].
         nonfinite: [looks].
     """
-    from PIL import Image, ImageDraw, ImageFont
+    from PIL import Image, ImageDraw
 
     rows = np.vstack([counts[:, ::-1].T, zeros, nonfinite]).astype(float)
     cells = shades(rows / np.maximum(rows.sum(0), 1))
@@ -70,10 +79,10 @@ def draw(
     canvas[TOP : TOP + height, bar] = np.linspace(255, _EMPTY + 1, height).astype(np.uint8)[:, None]
     picture = Image.fromarray(canvas, "L")
     picture.putpalette(palette().tobytes())
-    pen, font = ImageDraw.Draw(picture), ImageFont.load_default_imagefont()
+    pen, letters = ImageDraw.Draw(picture), font()
 
     def write(x: int, y: int, text: str, **how: Any) -> None:
-        pen.text((x, y), text.encode("latin-1", "replace").decode("latin-1"), fill=_INK, font=font, **how)
+        pen.text((x, y), text.encode("latin-1", "replace").decode("latin-1"), fill=_INK, font=letters, **how)
 
     write(LEFT, 6, title)
     every = -(-20 // down)

@@ -1,0 +1,1 @@
+"""Sweepers that Hydra finds by this folder's place."""
