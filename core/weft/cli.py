@@ -92,7 +92,9 @@ def run(arguments: tuple[str, ...]) -> int:
             hydra.hydra_help(config_name=compose.CONFIG, args_parser=parser, args=asked)
             return 0
         looking = asked.cfg or asked.info is not None
-        if (asked.multirun or dry_run) and not looking:
+        if dry_run and not asked.multirun:
+            raise ConfigError("--dry-run: shows what a sweep would run, add -m; the config of one run is shown by --cfg job")
+        if asked.multirun and not looking:
             from weft.sweep import multirun
 
             return multirun.run(hydra, asked.overrides, _console(), dry_run, asked.config_dir)

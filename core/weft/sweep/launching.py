@@ -6,7 +6,6 @@ weft's own sweeps go by `multirun`, which composes each job once and keeps a led
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -59,9 +58,9 @@ def launch(
         for number, overrides in waiting:
             log.info("\t#%d : %s", number, " ".join(filter_overrides([*overrides])))
             variables = {"CUDA_VISIBLE_DEVICES": slot.device.partition(":")[2]} if slot.device.startswith("cuda") else {}
-            return Task(
-                Call(f"{__name__}:perform", (app, [*overrides], number, slot.threads, variables)), number, wanted.timeout
-            )
+            variables["OMP_NUM_THREADS"] = str(slot.threads)
+            call = Call(f"{__name__}:perform", (app, [*overrides], number), environment=variables)
+            return Task(call, number, wanted.timeout)
         return None
 
     log.info("Launching %d jobs in %d slots", len(job_overrides), len(places))
@@ -81,9 +80,8 @@ def _lost(ended: Ended, overrides: Sequence[str]) -> JobReturn:
     return JobReturn(overrides=[*overrides], status=JobStatus.FAILED, _return_value=error)
 
 
-def perform(tell: Tell, app: bytes, overrides: list[str], number: int, threads: int, variables: Mapping[str, str]) -> None:
+def perform(tell: Tell, app: bytes, overrides: list[str], number: int) -> None:
     """Run one job, in its own process, as Hydra's own launchers do."""
-    os.environ.update({"OMP_NUM_THREADS": str(threads), **variables})
     setup_globals()
     hydra_context, config, task_function, singletons = cloudpickle.loads(app)
     Singleton.set_state(singletons)

@@ -17,6 +17,7 @@ from weft.sweep.results import Entry, Group, differing, groups
 from weft.sweep.statistics import FEW, SEEDS, SIGNIFICANCE
 
 PLACE, INTERVAL = "#", "95 % interval"
+_LONG = 8  # letters of a number that somebody has typed
 ALIKE, UNTESTED = "≈", "?"
 """Marks of a setting that can't be told apart from the best, and of one with too few scores to tell."""
 BLANK = "\u2007"
@@ -82,7 +83,7 @@ def board(found: Sequence[Entry], most: int | None = None) -> Board:
         columns=(PLACE, *keys, *["of"] * several, objective, *[INTERVAL] * repeated, *tests, "seeds" if repeated else "status"),
         texts=1 + len(keys) + several,
         rows=[
-            [str(place), *(row.choices.get(key, "") for key in keys), *[row.objective] * several, *_cells(row, tests)]
+            [str(place), *(short(row.choices.get(key, "")) for key in keys), *[row.objective] * several, *_cells(row, tests)]
             for place, row in enumerate(shown, 1)
         ],
         best=frozenset(at for at, row in enumerate(shown) if _is_best(row, at)),
@@ -153,7 +154,7 @@ def comparison(found: Sequence[Entry]) -> Board:
         texts=len(keys) + 3,
         rows=[
             [
-                *(entry.choices.get(key, "") for key in keys),
+                *(short(entry.choices.get(key, "")) for key in keys),
                 *(str(entry.reference[name]) for name in ("score", "wanted", "source")),
                 number(entry.reference["reached"]),
                 _met(entry),
@@ -189,3 +190,11 @@ def number(value: float | None) -> str:
     if value is None or math.isnan(value):
         return ""
     return f"{value:.4f}" if value == 0 or 1e-3 <= abs(value) < 1e6 else f"{value:.4g}"
+
+
+def short(text: str) -> str:
+    """Return a value as a table shows it: a number that a search has drawn with four digits, of its seventeen."""
+    try:
+        return f"{float(text):.4g}" if len(text) > _LONG else text
+    except ValueError:
+        return text

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, chdir, nullcontext
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from weft.errors import ConfigError
 from weft.folder import Folder
 from weft.kinds import KINDS
 from weft.sharing import Composed
-from weft.sweep import budget, leaderboard, preflight, process, running, searched, showing
+from weft.sweep import budget, leaderboard, preflight, process, running, searched, showing, summary
 from weft.sweep.budget import Budget
 from weft.sweep.ledger import Job, Ledger, State
 from weft.sweep.orders import Order, begun, check, opened, order_of
@@ -57,7 +58,12 @@ def run(hydra: Hydra, overrides: Sequence[str], console: Console, dry_run: bool 
     order = order_of(config)
     process.warm(_parts(config, given))
     shipping.warm()
-    told = {"overrides": given, "config_dir": config_dir and str(Path(config_dir).absolute()), "weft": __version__}
+    told = {
+        "overrides": given,
+        "config_dir": config_dir and str(Path(config_dir).absolute()),
+        "started_in": str(Path.cwd()),
+        "weft": __version__,
+    }
     if config.hydra.sweeper._target_ == searched.TARGET:
         return searched.run(hydra, config, order, told, console, dry_run)
     config, composed = sharing.compose_jobs(hydra, given)
@@ -68,12 +74,12 @@ def run(hydra: Hydra, overrides: Sequence[str], console: Console, dry_run: bool 
     candidates, beyond = _within(order.budget, candidates)
     with ExitStack() as stack:
         ledger = opened(stack, order.folder)
-        plan, room = _plan(order, candidates, [*refused, *beyond], ledger.jobs() if ledger else [], console)
+        plan, room = _plan(order, candidates, refused, beyond, ledger.jobs() if ledger else [], console)
         if dry_run:
             return 0
         ledger = ledger or begun(stack, order.folder)
         left_out = [[skipped.overrides, skipped.reason] for skipped in (*refused, *beyond)]
-        ledger.note(**told, launcher=order.launcher, refused=left_out)
+        ledger.note(**told, launcher=order.launcher, environment=order.environment, refused=left_out)
         _write_down(ledger, plan)
         if order.launcher["_target_"] == SLOTS:
             stopped = _in_slots(ledger, plan, order, room, console)
@@ -97,18 +103,25 @@ def resume(folder: Path, overrides: Sequence[str], console: Console) -> int:
     for override in overrides:
         if not override.startswith("hydra.launcher.") or "=" not in override:
             raise ConfigError(f"{override}: a sweep goes on as it was; only hydra.launcher.OPTION=… can change")
+    folder = folder.absolute()
     with Ledger(folder) as ledger:
+        started_in, told, config_dir = (
+            ledger.noted("started_in", "."),
+            ledger.noted("overrides", []),
+            ledger.noted("config_dir"),
+        )
         launcher = dict(ledger.noted("launcher") or {"_target_": SLOTS})
-        told, config_dir = ledger.noted("overrides", []), ledger.noted("config_dir")
         jobs = [job for job in ledger.jobs() if job.state is not State.SUPERSEDED]
-        is_grid = launcher["_target_"] == SLOTS and not ledger.noted("search")
-        if is_grid and jobs:
+        if not jobs:
+            raise ConfigError(f"{folder}: its ledger holds no jobs")
+        # Paths in the jobs' options are relative to where the sweep began, as is the folder of YAML.
+        place = chdir(started_in) if Path(started_in).is_dir() else nullcontext()
+        if launcher["_target_"] == SLOTS and not ledger.noted("search"):
             launcher.update(_given(overrides))
-            return _resume_grid(ledger, jobs, launcher, console)
-    if not told:
-        raise ConfigError(f"{folder}: its ledger holds no jobs")
-    with compose.hydra_app(config_dir) as hydra:
-        return run(hydra, [*told, f"hydra.sweep.dir={folder.absolute()}", *overrides], console, config_dir=config_dir)
+            with place:
+                return _resume_grid(ledger, jobs, launcher, console)
+    with place, compose.hydra_app(config_dir) as hydra:
+        return run(hydra, [*told, f"hydra.sweep.dir={folder}", *overrides], console, config_dir=config_dir)
 
 
 def _given(overrides: Sequence[str]) -> dict[str, Any]:
@@ -124,11 +137,18 @@ def _resume_grid(ledger: Ledger, jobs: Sequence[Job], launcher: Mapping[str, Any
     candidates = preflight.candidates(jobs, catalog())
     first = candidates[0].configuration.settings
     destination.check_uri(first.store)
-    order = Order(ledger.folder, launcher, False, first.sweep.patience, budget.read(first.sweep.compare, first.sweep.budget))
+    order = Order(
+        folder=ledger.folder,
+        launcher=launcher,
+        strict=False,
+        patience=first.sweep.patience,
+        budget=budget.read(first.sweep.compare, first.sweep.budget),
+        environment=ledger.noted("environment", {}),
+    )
     _ = order.options
     process.warm({(part.kind, part.component.name) for found in candidates for part in found.configuration.every_part()})
     shipping.warm()
-    plan, room = _plan(order, candidates, [], jobs, console)
+    plan, room = _plan(order, candidates, [], [], jobs, console)
     _write_down(ledger, plan)
     stopped = _in_slots(ledger, plan, order, room, console)
     return running.conclude(ledger, [planned.job.number for planned in plan.jobs], first, console, stopped)
@@ -182,20 +202,27 @@ def _within(given: Budget | None, candidates: Sequence[Candidate]) -> tuple[list
 
 
 def _plan(
-    order: Order, candidates: Sequence[Candidate], refused: Sequence[Skipped], known: Sequence[Job], console: Console
+    order: Order,
+    candidates: Sequence[Candidate],
+    refused: Sequence[Skipped],
+    beyond: Sequence[Skipped],
+    known: Sequence[Job],
+    console: Console,
 ) -> tuple[Plan, Room]:
-    """Try all jobs, print what is to be done with each, and return it with the room for it.
+    """Try all jobs, print what is to be done with each, and return it with the room for it. `refused` are jobs that could not
+    be composed, `beyond` those that no budget is left for.
 
     Raises:
         ConfigError: none of them can be; or one can't and the sweep is strict.
     """
-    room = running.room(order.options, {candidate.configuration.settings.device for candidate in candidates})
+    devices = {candidate.configuration.settings.device for candidate in candidates}
+    room = running.room(order.options, devices, order.environment)
     plan = preflight.plan(running.tried(candidates, room, order.patience, console), known)
     skipped = [Skipped(planned.job.overrides, planned.job.reason) for planned in plan.of(State.SKIPPED)] + [*refused]
     if len(skipped) == len(plan.jobs) + len(refused):
         raise ConfigError(f"{skipped[0].reason}\nin the job {' '.join(skipped[0].overrides)}, and no job is left to run")
     console.print(f"sweep {order.folder.name}, in {order.folder}", highlight=False, soft_wrap=True)
-    showing.show(plan, refused, len(room.places), console)
+    showing.show(plan, [*refused, *beyond], len(room.places), console)
     if order.strict and skipped:
         raise ConfigError(f"sweep.strict: {skipped[0].reason}\nin the job {' '.join(skipped[0].overrides)}")
     return plan, room
@@ -203,14 +230,15 @@ def _plan(
 
 def _write_down(ledger: Ledger, plan: Plan) -> None:
     ledger.plan([*plan.superseded, *(planned.job for planned in plan.jobs)])
+    summary.note_skipped(ledger.folder, running.skipped(ledger))
     for job in plan.superseded:
         folder = Folder(ledger.folder / str(job.number))
         if folder.record():
             folder.note(superseded=job.reason)
 
 
-def _in_slots(ledger: Ledger, plan: Plan, order: Order, room: Room, console: Console) -> bool:
-    """Run the jobs that are due; return whether it was told to stop."""
+def _in_slots(ledger: Ledger, plan: Plan, order: Order, room: Room, console: Console) -> int:
+    """Run the jobs that are due; return the signal that it was told to stop by, 0 where none was."""
     due = [planned.job for planned in plan.due]
     if order.budget is not None and order.budget.seconds is not None:
         due.sort(key=lambda job: budget.lot(job.overrides))
@@ -225,8 +253,8 @@ def _in_slots(ledger: Ledger, plan: Plan, order: Order, room: Room, console: Con
     return stopped
 
 
-def _by_launcher(hydra: Hydra, config: DictConfig, ledger: Ledger, due: Sequence[Job]) -> bool:
-    """Run jobs by another launcher of Hydra's; return whether it was told to stop."""
+def _by_launcher(hydra: Hydra, config: DictConfig, ledger: Ledger, due: Sequence[Job]) -> int:
+    """Run jobs by another launcher of Hydra's; return the signal that it was told to stop by, 0 where none was."""
     from weft.sweep.job import task
 
     context = HydraContext(config_loader=hydra.config_loader, callbacks=Callbacks())
@@ -236,10 +264,10 @@ def _by_launcher(hydra: Hydra, config: DictConfig, ledger: Ledger, due: Sequence
         if begun:
             launcher.launch([[*job.overrides, f"hydra.sweep.subdir='{job.number}'"] for job in begun], initial_job_idx=0)
     except KeyboardInterrupt:
-        return True
+        return signal.SIGINT
     finally:
         settle(ledger, begun)
-    return False
+    return 0
 
 
 def _by_sweeper(hydra: Hydra, given: Sequence[str], order: Order, console: Console) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,8 @@ from weft.sweep.budget import Budget
 from weft.sweep.ledger import Ledger, is_sweep
 from weft.sweep.options import SlotOptions
 
+_SUBDIR = "${hydra.job.num}"
+
 
 @dataclass(frozen=True)
 class Order:
@@ -28,6 +30,7 @@ class Order:
     strict: bool
     patience: float
     budget: Budget | None = None
+    environment: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def options(self) -> SlotOptions:
@@ -52,6 +55,7 @@ def order_of(config: DictConfig) -> Order:
         strict=told.strict,
         patience=told.patience,
         budget=budget.read(told.compare, told.budget),
+        environment={str(key): str(value) for key, value in config.hydra.job.env_set.items()},
     )
 
 
@@ -68,6 +72,9 @@ def check(config: DictConfig, order: Order, jobs: Sequence[Configuration]) -> No
     for wanted in jobs:
         if wanted.settings.tracking.run_id:
             raise ConfigError(f"tracking.run_id: {wanted.settings.tracking.run_id} is one run, and a sweep makes many")
+    subdir = OmegaConf.to_container(config.hydra.sweep, resolve=False)["subdir"]  # type: ignore[index,call-overload]
+    if subdir != _SUBDIR:
+        raise ConfigError(f"hydra.sweep.subdir: {subdir!r}: the folder of a job is its number, by which the ledger knows it")
     destination.check_place("hydra.sweep.dir", order.folder)
     if order.folder.exists() and any(order.folder.iterdir()) and not is_sweep(order.folder):
         raise ConfigError(f"sweep.name: {order.folder} is there already, and holds no sweep; choose another name")

@@ -77,7 +77,11 @@ class _Trial:
 
 
 def check(
-    candidates: Sequence[Candidate], slots: Slots, seconds: float, told: Callable[[int, int], None] = lambda done, of: None
+    candidates: Sequence[Candidate],
+    slots: Slots,
+    seconds: float,
+    environment: Mapping[str, str],
+    told: Callable[[int, int], None] = lambda done, of: None,
 ) -> list[Verdict]:
     """Try the jobs, those that are alike once, and return a verdict for each.
 
@@ -85,6 +89,7 @@ def check(
         candidates: the jobs.
         slots: where they are tried.
         seconds: that a try may take; what takes longer is in doubt.
+        environment: variables that the processes get.
         told: is told how many tries are done, and of how many.
     """
     trials: dict[str, _Trial] = {}
@@ -94,7 +99,7 @@ def check(
     waiting = iter([*trials.values()])
 
     def take(slot: Slot) -> Task | None:
-        return next((Task(_call(trial.candidate, slot), trial, seconds) for trial in waiting), None)
+        return next((Task(_call(trial.candidate, slot, environment), trial, seconds) for trial in waiting), None)
 
     for done in _ended(slots, take):
         told(done, len(trials))
@@ -116,9 +121,9 @@ def _ended(slots: Slots, take: Callable[[Slot], Task | None]) -> Iterable[int]:
             yield next(count)
 
 
-def _call(candidate: Candidate, slot: Slot) -> Call:
+def _call(candidate: Candidate, slot: Slot, environment: Mapping[str, str]) -> Call:
     tree = placed(candidate.configuration.tree(), slot)
-    return Call(words.PROBE, (tree, slot.threads))
+    return Call(words.PROBE, (tree, slot.threads), environment=environment)
 
 
 def placed(tree: Mapping[str, Any], slot: Slot) -> dict[str, Any]:

@@ -10,8 +10,8 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
 from importlib import import_module
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import BaseContext
@@ -53,12 +53,13 @@ class Tell:
 @dataclass(frozen=True)
 class Call:
     """What a process is to do: `function(tell, *arguments)`, where `function` is written as `module:name`, so that who calls
-    need not import it. What it and its children print goes to the
-    end of the file `output`; by default to where the parent's goes."""
+    need not import it. What it and its children print goes to the end of the file `output`, by default to where the parent's
+    goes. `environment` are variables that it gets beside the server's."""
 
     function: str
     arguments: tuple[Any, ...] = ()
     output: Path | None = None
+    environment: Mapping[str, str] = field(default_factory=dict)
 
 
 def context(start: str = "forkserver") -> BaseContext:
@@ -164,6 +165,7 @@ def _work(connection: Connection, call: Call) -> None:
     _end_with_parent()
     if call.output is not None:
         _print_to(call.output)
+    os.environ.update(call.environment)
     module, _, name = call.function.partition(":")
     getattr(import_module(module), name)(Tell(connection), *call.arguments)
     sys.stdout.flush()

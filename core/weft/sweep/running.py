@@ -30,9 +30,6 @@ from weft.telemetry import shipping
 from weft.telemetry.redaction import redact
 from weft.telemetry.spool import Spool
 
-INTERRUPTED = 130
-"""The exit code of what Ctrl-C has ended."""
-
 
 @dataclass(frozen=True)
 class Room:
@@ -41,6 +38,7 @@ class Room:
     places: tuple[Slot, ...]
     way: BaseContext
     options: SlotOptions
+    environment: Mapping[str, str]
 
     @property
     def has_accelerators(self) -> bool:
@@ -51,14 +49,14 @@ class Room:
         return Slots(self.places, self.way)
 
 
-def room(options: SlotOptions, asked: set[str]) -> Room:
-    """Look at the machine; return the room there is for jobs that ask for these devices.
+def room(options: SlotOptions, asked: set[str], environment: Mapping[str, str]) -> Room:
+    """Look at the machine; return the room there is for jobs that ask for these devices, in this environment.
 
     Raises:
         ConfigError: a device that isn't there.
     """
     way = process.context(options.start)
-    there = _machine(way)
+    there = _machine(way, environment)
     for device in options.devices or ():
         if device not in there:
             raise ConfigError(f"hydra.launcher.devices: {device!r} isn't there; there are {', '.join(there)}")
@@ -67,13 +65,13 @@ def room(options: SlotOptions, asked: set[str]) -> Room:
     found = options.layout(accelerators) if accelerators and asked != {"cpu"} else []
     if "cpu" in chosen and (not found or "cpu" in asked):
         found = [*found, *layout(["cpu"], options.slots, threads=options.threads)]
-    return Room(tuple(found), way, options)
+    return Room(tuple(found), way, options, environment)
 
 
-def _machine(way: BaseContext) -> list[str]:
+def _machine(way: BaseContext, environment: Mapping[str, str]) -> list[str]:
     """Return what there is to compute on."""
     found: list[str] = []
-    call = iter([Task(Call(MACHINE))])
+    call = iter([Task(Call(MACHINE, environment=environment))])
     with Slots([Slot("cpu", 1)], way) as slots:
         for event in slots.run(lambda slot: next(call, None)):
             if isinstance(event, Said):
@@ -86,7 +84,8 @@ def _machine(way: BaseContext) -> list[str]:
 def tried(candidates: Sequence[Candidate], where: Room, patience: float, console: Console) -> list[Verdict]:
     """Try jobs, and return a verdict for each; what no slot is for can't be."""
     with console.status("") as status, where.slots() as slots:
-        verdicts = preflight.check(candidates, slots, patience, lambda done, of: status.update(f"trying jobs: {done} of {of}"))
+        told = lambda done, of: status.update(f"trying jobs: {done} of {of}")  # noqa: E731
+        verdicts = preflight.check(candidates, slots, patience, where.environment, told)
     return [_placed(verdict, where) for verdict in verdicts]
 
 
@@ -106,8 +105,8 @@ def run(
     titles: Mapping[int, str],
     total: int | None,
     console: Console,
-) -> bool:
-    """Run the jobs of a source; return whether it was told to stop.
+) -> int:
+    """Run the jobs of a source; return the signal that it was told to stop by, 0 where none was.
 
     Args:
         ledger: of the sweep.
@@ -126,7 +125,7 @@ def run(
         if job.state is State.RUNNING:  # its process has died with its parent, but not in no time
             wait_until_free(Folder(ledger.folder / str(job.number)))
     with where.slots() as slots, watching.watch(console, ledger.folder, titles, total) as watch:
-        return Scheduler(ledger, source, slots, where.options, watch).run()
+        return Scheduler(ledger, source, slots, where.options, where.environment, watch).run()
 
 
 def conclude(
@@ -134,7 +133,7 @@ def conclude(
     asked: Iterable[int] | None,
     settings: Settings,
     console: Console,
-    stopped: bool,
+    stopped: int,
     more: Sequence[Path] = (),
 ) -> int:
     """Show and record what all came to; return the exit code: 0 when every job that was `asked` for (None: all) is done.
@@ -142,8 +141,6 @@ def conclude(
     `more` are files that the summary is to have as well.
     """
     jobs = ledger.jobs()
-    skipped = [Skipped(job.overrides, job.reason) for job in jobs if job.state is State.SKIPPED]
-    skipped += [Skipped(tuple(overrides), reason) for overrides, reason in ledger.noted("refused", [])]
     leaderboard.show(console, entries(ledger.folder))
     numbers = {job.number for job in jobs} if asked is None else {*asked}
     left = [job for job in jobs if job.number in numbers and _is_left(job)]
@@ -152,11 +149,17 @@ def conclude(
     if left:
         console.print(f"go on with it: {_command()} resume {ledger.folder}", highlight=False, markup=False, soft_wrap=True)
     if stopped:
-        return INTERRUPTED  # who pressed Ctrl-C waits for no plots
-    summary.record(ledger.folder, settings, skipped, more)
+        return 128 + stopped  # who pressed Ctrl-C waits for no plots
+    summary.record(ledger.folder, settings, skipped(ledger), more)
     Spool(settings.store).drain(settings.telemetry.wait)
     console.print(f"all of it in MLflow: {_command()} ui{_options(settings)}", highlight=False, soft_wrap=True)
     return 1 if left else 0
+
+
+def skipped(ledger: Ledger) -> list[Skipped]:
+    """Return the jobs that are left out, and why."""
+    found = [Skipped(job.overrides, job.reason) for job in ledger.jobs() if job.state is State.SKIPPED]
+    return found + [Skipped(tuple(overrides), reason) for overrides, reason in ledger.noted("refused", [])]
 
 
 def _is_left(job: Job) -> bool:

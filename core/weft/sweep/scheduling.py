@@ -7,7 +7,7 @@ import signal
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from types import FrameType
 from typing import Protocol
 
@@ -129,17 +129,27 @@ class Scheduler:
         LedgerError: the ledger can't be written; what was under way has been told to stop, and has.
     """
 
-    def __init__(self, ledger: Ledger, source: Source, slots: Slots, options: SlotOptions, watch: Watch):
+    def __init__(
+        self,
+        ledger: Ledger,
+        source: Source,
+        slots: Slots,
+        options: SlotOptions,
+        environment: Mapping[str, str],
+        watch: Watch,
+    ):
         self._ledger = ledger
         self._source = source
         self._slots = slots
         self._options = options
+        self._environment = environment
         self._watch = watch
         self._running: dict[int, Job] = {}
-        self.stopped = False
+        self._signal = 0
 
-    def run(self) -> bool:
-        """Run all jobs; return whether it was told to stop: by a first Ctrl-C gently, by a second one at once."""
+    def run(self) -> int:
+        """Run all jobs; return the signal that it was told to stop by, 0 where none was. A first Ctrl-C stops gently, a second
+        one at once."""
         try:
             with self._listening():
                 for event in self._slots.run(self._take):
@@ -150,7 +160,7 @@ class Scheduler:
                 with contextlib.suppress(Exception):
                     self._hear(event)
             raise
-        return self.stopped
+        return self._signal
 
     def _take(self, slot: Slot) -> Task | None:
         job = self._source.take(slot)
@@ -164,6 +174,7 @@ class Scheduler:
             PERFORM,
             (Work(placed(job.config, slot), job.overrides, folder, resume, self._source.prunes), slot.threads),
             folder / OUTPUT,
+            self._environment,
         )
         return Task(call, job.number, self._options.timeout)
 
@@ -196,10 +207,10 @@ class Scheduler:
                 signal.signal(number, handler)
 
     def _stop(self, number: int, frame: FrameType | None) -> None:
-        if self.stopped:
+        if self._signal:
             self._slots.kill()
             return
-        self.stopped = True
+        self._signal = number
         self._watch.stopping()
         self._slots.stop()
 

@@ -51,7 +51,7 @@ def run(
     whole = space(overrides, lambda job: _sound(composer.job(job)), hydra.config_loader)
     tries = [Candidate(job.overrides, _sound(job)) for job in map(composer.job, representatives(whole)) if not job.error]
     check(config, order, [candidate.configuration for candidate in tries])
-    room = running.room(order.options, {candidate.configuration.settings.device for candidate in tries})
+    room = running.room(order.options, {candidate.configuration.settings.device for candidate in tries}, order.environment)
     verdicts = running.tried(tries, room, order.patience, console)
     maximize = _way(verdicts, options)
     console.print(f"search {order.folder.name}, in {order.folder}", highlight=False, soft_wrap=True)
@@ -61,7 +61,7 @@ def run(
         return 0
     with ExitStack() as stack:
         ledger = opened(stack, order.folder) or begun(stack, order.folder)
-        ledger.note(**told, launcher=order.launcher, search=True)
+        ledger.note(**told, launcher=order.launcher, environment=order.environment, search=True)
         if order.budget is not None:
             options = replace(options, n_trials=order.budget.jobs or 1_000_000)
         searches = {name: Search(order.folder, part, options, maximize, name) for name, part in spaces.items()}
@@ -70,7 +70,10 @@ def run(
         total = None if seconds is not None else options.n_trials * len(searches)
         first = tries[0].configuration.settings
         stopped = running.run(ledger, trials, room, {first.store}, trials.titles, total, console)
-        return running.conclude(ledger, _unfinished(ledger), first, console, stopped, _drawn(searches, order.folder, console))
+        files = [] if stopped else _drawn(searches, order.folder, console)
+        code = running.conclude(ledger, _unfinished(ledger), first, console, stopped, files)
+        has_any = any(job.state is State.FINISHED for job in ledger.jobs())
+        return code or (0 if has_any else 1)
 
 
 def _sound(job: Composed) -> Configuration:

@@ -21,6 +21,8 @@ from weft.sweep.words import Progress
 
 _HELD = 16
 """Jobs that wait for a slot of their kind, at most, while others get none."""
+_REPEATS = 50
+"""Proposals of one search in a row that were made before: then its space has nothing new."""
 _TRIED = 64
 """Combinations of parts that are tried beforehand, at most."""
 
@@ -73,6 +75,7 @@ class Trials:
         self._done = {job.identity: job for job in jobs if job.state is State.FINISHED}
         self._had = dict.fromkeys(searches, 0)
         self._spent = dict.fromkeys(searches, 0.0)
+        self._repeats = dict.fromkeys(searches, 0)
         for job in jobs:
             self._count(job, (job.ended or 0.0) - (job.started or 0.0) if job.ended else 0.0)
         self._held = self._left(jobs)
@@ -113,6 +116,7 @@ class Trials:
         while (turn := self._turn()) is not None:
             name, proposal = turn
             job = self._job(name, proposal)
+            self._repeats[name] = self._repeats[name] + 1 if "same" in job.facts else 0
             self._ledger.plan([job])
             self._count(job, 0.0)
             if job.state is State.PLANNED:
@@ -123,7 +127,7 @@ class Trials:
     def _turn(self) -> tuple[str, Proposal] | None:
         order = sorted(self._searches, key=lambda name: (self._had[name], self._spent[name]))
         for name in order:
-            if self._seconds is None or self._spent[name] < self._seconds:
+            if self._repeats[name] < _REPEATS and (self._seconds is None or self._spent[name] < self._seconds):
                 proposal = self._searches[name].ask()
                 if proposal is not None:
                     return name, proposal

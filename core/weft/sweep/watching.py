@@ -93,8 +93,8 @@ class Board(Lines):
     def __init__(self, console: Console, folder: Path, titles: Mapping[int, str], total: int | None):
         super().__init__(console, folder, titles, total)
         self._rows: dict[int, _Row] = {}
-        self._live = Live(console=console, get_renderable=self._table, refresh_per_second=_REFRESH, transient=True)
         self._since = time.monotonic()
+        self._live = Live(console=console, get_renderable=self._table, refresh_per_second=_REFRESH, transient=True)
 
     def __enter__(self) -> Board:
         self._live.start()

@@ -31,11 +31,13 @@ ROGUE = """
             self,
             inputs: tuple[int, ...],
             outputs: int,
-            act: Literal["none", "raise", "exit", "leave", "segv", "kill", "hang", "print", "child"] = "none",
+            act: Literal["none", "raise", "exit", "leave", "segv", "kill", "hang", "print", "child", "memory"] = "none",
             after: int = 20,
         ):
             super().__init__()
             self.layer = torch.nn.Linear(inputs[0], outputs)
+            if "ROGUE" in os.environ:
+                print("ROGUE=" + os.environ["ROGUE"])
             self.act, self.after, self.steps = act, after, 0
 
         def forward(self, inputs):
@@ -62,6 +64,8 @@ ROGUE = """
             if self.act == "print":
                 for _ in range(100):
                     print("x" * 2**20)
+            if self.act == "memory":
+                torch.empty(10**13)
             if self.act == "child":
                 child = subprocess.Popen(["sleep", "600"])
                 with open("child", "w") as file:

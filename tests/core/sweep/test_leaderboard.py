@@ -126,3 +126,10 @@ def test_what_did_not_end_well_is_named_with_its_reason(tmp_path: Path) -> None:
 )
 def test_a_number_is_readable_whatever_its_size(value: float | None, text: str) -> None:
     assert number(value) == text
+
+
+def test_numbers_that_a_search_has_drawn_are_shown_short() -> None:
+    assert leaderboard.short("0.005867555215627326") == "0.005868"
+    assert leaderboard.short("1.5284548790514543e-09") == "1.528e-09"
+    assert leaderboard.short("0.00025") == "0.00025"
+    assert leaderboard.short("squared_relu") == "squared_relu"

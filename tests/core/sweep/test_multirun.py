@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from pathlib import Path
 
 import pytest
 
-from tests.core.sweep.conftest import Weft, jobs, recorded, states
+from tests.core.sweep.conftest import WEFT, Weft, jobs, recorded, states
 from tests.core.sweep.test_slots import is_gone, until
 from weft.errors import ConfigError
 from weft.folder import Folder
@@ -16,7 +17,7 @@ from weft.sweep.ledger import State
 from weft.sweep.multirun import sort_out
 from weft.sweep.showing import titles
 
-ACTS = ("none", "raise", "exit", "leave", "segv", "kill", "hang", "print", "child")
+ACTS = ("none", "raise", "exit", "leave", "segv", "kill", "hang", "memory", "print", "child")
 
 
 @pytest.mark.integration
@@ -37,7 +38,9 @@ class TestJobsThatMisbehave:
             "kill": "its process was killed (SIGKILL), as happens when memory runs out",
             "hang": "took longer than 10 s",
         }
-        assert {act: job.reason for act, job in found.items() if job.state is State.FAILED} == reasons
+        failed = {act: job.reason for act, job in found.items() if job.state is State.FAILED}
+        assert "can't allocate memory" in failed.pop("memory")
+        assert failed == reasons
         assert {act for act, job in found.items() if job.state is State.FINISHED} == {"none", "print", "child"}
         for act, reason in reasons.items():
             number = found[act].number
@@ -54,7 +57,7 @@ class TestJobsThatMisbehave:
 
         (here / "cured").touch()
         again = weft("resume", "runs/sweeps/acts")
-        assert "6 to try again, 3 done already" in again.stdout
+        assert "7 to try again, 3 done already" in again.stdout
         assert states(sweep) == ["finished"] * len(ACTS)
         after = {run.data.tags["weft.folder"]: run for run in recorded(here)}
         assert {folder: run.info.run_id for folder, run in after.items()} == {
@@ -129,13 +132,61 @@ class TestGrid:
         assert states(sweep) == ["finished"] * 3
         assert [run.info.status for run in recorded(here)] == ["FINISHED"] * 3
 
+    def test_what_can_t_be_is_refused_and_writes_nothing(self, here: Path, weft: Weft) -> None:
+        for line, message in (
+            ("hydra.launcher.slots=0", "hydra.launcher.slots: 0 is out of range"),
+            ("hydra.launcher.slots=two", "hydra.launcher.slots: "),
+            ("hydra.launcher.devices=[cuda:3]", "hydra.launcher.devices: 'cuda:3' isn't there; there are cpu"),
+            ("hydra.launcher.devices=[]", "hydra.launcher.devices: [] is no place to compute on"),
+            ("hydra.launcher.start=fork", "hydra.launcher.start: 'fork' is not one of forkserver, spawn"),
+            ("hydra.sweep.subdir=x", "hydra.sweep.subdir: 'x': the folder of a job is its number"),
+            ("sweep.strict=maybe", "sweep.strict: 'maybe' is not "),
+            ("sweep.budget=3", "sweep.budget: 3 of what?"),
+            ("sweep.compare=optimizer", "sweep.compare=optimizer: give each its budget"),
+            ("hydra/sweeper=optuna hydra.sweeper.sampler=best", "hydra.sweeper.sampler: 'best' is not one of tpe, random"),
+            ("hydra/sweeper=optuna hydra/launcher=basic", "hydra/launcher: hydra._internal"),
+            ("hydra/sweeper=optuna sweep.compare=model sweep.budget=3", "sweep.compare: model is not varied here"),
+            ("hydra/sweeper=optuna seed=0,x", "seed: "),
+            ("hydra/sweeper=optuna dataset=iris model=cnn,mpl", "model"),
+        ):
+            done = weft("run", "-m", "model=linear", "seed=0,1", *line.split(), check=2)
+            assert f"error: {message}" in done.stderr, done.stderr
+            assert "Traceback" not in done.stderr
+            assert list(here.iterdir()) == [], line
+        done = weft("run", "--dry-run", "model=linear", check=2)
+        assert "--dry-run: shows what a sweep would run, add -m" in done.stderr
+
+    def test_a_budget_of_jobs(self, here: Path, weft: Weft) -> None:
+        done = weft(
+            *("run", "-m", "dataset=iris", "model=linear", "epochs=1", "optimizer=sgd,adam", "optimizer.lr=0.1,0.01,0.001"),
+            *("sweep.compare=optimizer", "sweep.budget=2", "sweep.name=b"),
+        )
+        assert "6 jobs: 4 to run, 2 skipped" in done.stdout
+        found = [job.overrides for job in jobs(here / "runs" / "sweeps" / "b")]
+        assert sum("optimizer=sgd" in overrides for overrides in found) == 2
+        assert sum("optimizer=adam" in overrides for overrides in found) == 2
+
+    def test_hydra_s_environment_of_a_job(self, here: Path, weft: Weft) -> None:
+        weft("run", "-m", "dataset=iris", "model=rogue", "epochs=1", "seed=0,1", "+hydra.job.env_set.ROGUE=1", "sweep.name=e")
+        logs = [(here / "runs" / "sweeps" / "e" / str(number) / "job.log").read_text() for number in range(2)]
+        assert all("ROGUE=1" in log for log in logs)
+
 
 @pytest.mark.integration
 class TestChanges:
     def test_other_data_is_noticed(self, here: Path, weft: Weft) -> None:
         table = here / "table.csv"
         table.write_text("a,b,y\n" + "".join(f"{i % 7},{i % 5},{i % 2}\n" for i in range(60)))
-        line = ("run", "-m", "dataset=csv", f"dataset.path={table}", "dataset.target=y", "model=linear", "seed=0,1", "epochs=1")
+        line = (
+            "run",
+            "-m",
+            "dataset=csv",
+            "dataset.path=table.csv",
+            "dataset.target=y",
+            "model=linear",
+            "seed=0,1",
+            "epochs=1",
+        )
         weft(*line, "sweep.name=d")
         table.write_text("a,b,y\n" + "".join(f"{i % 7},{i % 3},{i % 2}\n" for i in range(60)))
         done = weft("resume", "runs/sweeps/d")
@@ -145,7 +196,10 @@ class TestChanges:
         assert states(sweep) == ["superseded", "superseded", "finished", "finished"]
         assert len(json.loads((sweep / "summary" / "run.json").read_text())) > 1
         assert (sweep / "summary" / "jobs.csv").read_text().count("\n") == 3
-        assert "2 done already" in weft("resume", "runs/sweeps/d").stdout
+        (here / "elsewhere").mkdir()
+        done = subprocess.run([*WEFT, "resume", "../runs/sweeps/d"], cwd=here / "elsewhere", capture_output=True, text=True)
+        assert "2 done already" in done.stdout, done.stderr
+        assert done.returncode == 0
 
     def test_other_code_and_another_version_are_noticed(self, here: Path, weft: Weft, tmp_path: Path) -> None:
         weft("run", "-m", "dataset=iris", "model=rogue", "seed=0,1", "epochs=1", "sweep.name=c")

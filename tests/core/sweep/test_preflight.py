@@ -187,6 +187,7 @@ def test_jobs_that_are_alike_are_tried_once() -> None:
             [Candidate((str(number),), job) for number, job in enumerate(jobs)],
             slots,
             60,
+            {},
             lambda done, of: told.append((done, of)),
         )
     assert told == [(1, 3), (2, 3), (3, 3)]
@@ -207,6 +208,6 @@ def test_jobs_that_are_alike_are_tried_once() -> None:
 @pytest.mark.integration
 def test_a_try_that_takes_too_long_is_in_doubt() -> None:
     with Slots([Slot("cpu", 1)], process.context(), grace=0.1) as slots:
-        (found,) = preflight.check([Candidate((), wanted())], slots, 0.001)
+        (found,) = preflight.check([Candidate((), wanted())], slots, 0.001, {})
     assert (found.facts, found.reason) == (None, "")
     assert found.doubt == "a step took longer than 0.001 s to try"
