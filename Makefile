@@ -16,9 +16,10 @@ demo: $(READY)
 primer: $(READY)
 	$(BIN)/weft run -m "+experiment=glob(*)"
 
-# Two processes, each with whole files of tests: what a file shares, a store or a trained model, is made once.
+# Two processes, each with whole files of tests: what a file shares, a store or a trained model, is made once. In their own order:
+# by their number of tests the longest, which are of sweeps, would come last, and leave the other process without work.
 test: check
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 # What trains for long: all systems and their variants on real data, over several seeds.
 accept: $(READY)

@@ -78,15 +78,21 @@ ROGUE = """
 
 
 @pytest.fixture
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, install: Install) -> Iterator[Path]:
-    """An empty current folder; the misbehaving model is installed, here and in child processes."""
-    install("weft-rogue", "rogue", ROGUE)
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, [str(tmp_path / "site"), os.environ.get("PYTHONPATH")])))
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty current folder."""
     folder = tmp_path / "here"
     folder.mkdir()
     monkeypatch.chdir(folder)
+    return folder
+
+
+@pytest.fixture
+def rogue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, install: Install) -> Iterator[None]:
+    """The misbehaving model is installed, here and in child processes."""
+    install("weft-rogue", "rogue", ROGUE)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, [str(tmp_path / "site"), os.environ.get("PYTHONPATH")])))
     catalog()
-    yield folder
+    yield
     catalog.cache_clear()
 
 

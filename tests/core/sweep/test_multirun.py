@@ -21,6 +21,7 @@ ACTS = ("none", "raise", "exit", "leave", "segv", "kill", "hang", "memory", "pri
 
 
 @pytest.mark.integration
+@pytest.mark.usefixtures("rogue")
 class TestJobsThatMisbehave:
     def test_each_is_alone_with_it_and_is_tried_again(self, here: Path, weft: Weft) -> None:
         done = weft(
@@ -118,6 +119,7 @@ class TestGrid:
         assert {number: (job, (sweep / str(number) / "run.json").read_text()) for number, (job, _) in before.items()} == before
         assert "3 done already" in weft(*line, "seed=0,1,2").stdout
 
+    @pytest.mark.usefixtures("rogue")
     @pytest.mark.parametrize("launcher", ["basic", "joblib"])
     def test_other_launchers(self, here: Path, weft: Weft, launcher: str) -> None:
         line = ("run", "-m", f"hydra/launcher={launcher}", "dataset=iris", "model=rogue", "epochs=15", "sweep.name=x")
@@ -166,6 +168,7 @@ class TestGrid:
         assert sum("optimizer=sgd" in overrides for overrides in found) == 2
         assert sum("optimizer=adam" in overrides for overrides in found) == 2
 
+    @pytest.mark.usefixtures("rogue")
     def test_hydra_s_environment_of_a_job(self, here: Path, weft: Weft) -> None:
         weft("run", "-m", "dataset=iris", "model=rogue", "epochs=1", "seed=0,1", "+hydra.job.env_set.ROGUE=1", "sweep.name=e")
         logs = [(here / "runs" / "sweeps" / "e" / str(number) / "job.log").read_text() for number in range(2)]
@@ -201,6 +204,7 @@ class TestChanges:
         assert "2 done already" in done.stdout, done.stderr
         assert done.returncode == 0
 
+    @pytest.mark.usefixtures("rogue")
     def test_other_code_and_another_version_are_noticed(self, here: Path, weft: Weft, tmp_path: Path) -> None:
         weft("run", "-m", "dataset=iris", "model=rogue", "seed=0,1", "epochs=1", "sweep.name=c")
         module = tmp_path / "site" / "rogue.py"
@@ -216,6 +220,7 @@ class TestChanges:
         assert "weft-rogue 0.1" in done.stdout
         assert "2 to run" in done.stdout
 
+    @pytest.mark.usefixtures("rogue")
     def test_a_folder_that_was_moved(self, here: Path, weft: Weft) -> None:
         weft("run", "-m", "dataset=iris", "model=rogue", "model.act=none,raise", "epochs=15", "sweep.name=m", check=1)
         (here / "cured").touch()
