@@ -184,6 +184,18 @@ class Ledger:
         self.plan([ended])
         return ended
 
+    def settle(self) -> None:
+        """Write down how jobs ended that were `running` when the process died that held this ledger, or that another launcher
+        ran: by what their folders tell.
+
+        Raises:
+            ConfigError: one has not ended, its process is alive.
+        """
+        for job in self.jobs():
+            if job.state is State.RUNNING:
+                state, reason = settled(Folder(self.folder / str(job.number)))
+                self.end(job, state, reason)
+
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[None]:
         try:
@@ -207,7 +219,7 @@ def settled(folder: Folder) -> tuple[State, str]:
     Raises:
         ConfigError: it has not ended, its process is alive.
     """
-    wait_until_free(folder)
+    _wait_until_free(folder)
     record = folder.record()
     status = record.get("status")
     if status == "FINISHED":
@@ -217,12 +229,8 @@ def settled(folder: Folder) -> tuple[State, str]:
     return State.INTERRUPTED, ""
 
 
-def wait_until_free(folder: Folder) -> None:
-    """Wait until no process is at work in a job's folder, at most some seconds.
-
-    Raises:
-        ConfigError: one still is.
-    """
+def _wait_until_free(folder: Folder) -> None:
+    """Wait until no process is at work in a job's folder: it dies with its parent, but not in no time."""
     if folder.lock.exists():
         try:
             with FileLock(folder.lock, timeout=_PATIENCE):

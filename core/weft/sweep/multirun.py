@@ -30,7 +30,7 @@ from weft.sweep.orders import Order, begun, check, opened, order_of
 from weft.sweep.preflight import Candidate, Plan
 from weft.sweep.results import Skipped, entries
 from weft.sweep.running import SLOTS, Room
-from weft.sweep.scheduling import Queue, settle
+from weft.sweep.scheduling import Queue
 from weft.telemetry import shipping
 
 
@@ -105,6 +105,7 @@ def resume(folder: Path, overrides: Sequence[str], console: Console) -> int:
             raise ConfigError(f"{override}: a sweep goes on as it was; only hydra.launcher.OPTION=… can change")
     folder = folder.absolute()
     with Ledger(folder) as ledger:
+        ledger.settle()
         started_in, told, config_dir = (
             ledger.noted("started_in", "."),
             ledger.noted("overrides", []),
@@ -266,7 +267,7 @@ def _by_launcher(hydra: Hydra, config: DictConfig, ledger: Ledger, due: Sequence
     except KeyboardInterrupt:
         return signal.SIGINT
     finally:
-        settle(ledger, begun)
+        ledger.settle()
     return 0
 
 

@@ -82,8 +82,12 @@ def check(config: DictConfig, order: Order, jobs: Sequence[Configuration]) -> No
 
 
 def opened(stack: ExitStack, folder: Path) -> Ledger | None:
-    """Return the ledger of a sweep that is there already, None where there is none."""
-    return stack.enter_context(Ledger(folder)) if is_sweep(folder) else None
+    """Return the ledger of a sweep that is there already, with no job under way; None where there is none."""
+    if not is_sweep(folder):
+        return None
+    ledger = stack.enter_context(Ledger(folder))
+    ledger.settle()
+    return ledger
 
 
 def begun(stack: ExitStack, folder: Path) -> Ledger:

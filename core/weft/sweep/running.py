@@ -15,10 +15,9 @@ from rich.console import Console
 from rich.markup import escape
 
 from weft.errors import ConfigError, WeftError
-from weft.folder import Folder
 from weft.settings import Settings
 from weft.sweep import leaderboard, preflight, process, summary, watching
-from weft.sweep.ledger import Job, Ledger, State, wait_until_free
+from weft.sweep.ledger import Job, Ledger, State
 from weft.sweep.options import SlotOptions
 from weft.sweep.preflight import Candidate, Verdict
 from weft.sweep.process import Call
@@ -121,9 +120,6 @@ def run(
         spool = Spool(uri)
         spool.make()
         shipping.ensure(spool)  # one for all jobs, before each would start one of its own
-    for job in ledger.jobs():
-        if job.state is State.RUNNING:  # its process has died with its parent, but not in no time
-            wait_until_free(Folder(ledger.folder / str(job.number)))
     with where.slots() as slots, watching.watch(console, ledger.folder, titles, total) as watch:
         return Scheduler(ledger, source, slots, where.options, where.environment, watch).run()
 

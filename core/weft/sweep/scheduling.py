@@ -14,7 +14,7 @@ from typing import Protocol
 from weft.folder import Folder
 from weft.sweep.budget import Budget, value
 from weft.sweep.ending import describe
-from weft.sweep.ledger import Job, Ledger, State, settled
+from weft.sweep.ledger import Job, Ledger, State
 from weft.sweep.options import SlotOptions
 from weft.sweep.preflight import placed
 from weft.sweep.process import Call
@@ -233,10 +233,3 @@ def outcome(folder: Folder, ended: Ended) -> tuple[State, str]:
         reason = f"its process {describe(ended)}"
     folder.note(status="FAILED", error=reason, ended=time.time())
     return State.FAILED, reason
-
-
-def settle(ledger: Ledger, jobs: Iterable[Job]) -> None:
-    """Write down how jobs have ended by what their folders tell."""
-    for job in jobs:
-        state, reason = settled(Folder(ledger.folder / str(job.number)))
-        ledger.end(job, state, reason)

@@ -15,7 +15,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.core.sweep.conftest import WEFT, Weft, jobs, recorded, states
+from tests.core.sweep.conftest import WEFT, Weft, recorded, states
+from weft.folder import Folder
 from weft.sweep.ledger import FILE
 
 pytestmark = pytest.mark.integration
@@ -101,7 +102,8 @@ def test_the_parent_is_killed_at_each_transition(here: Path, weft: Weft, whole: 
     done = subprocess.run([sys.executable, "-c", KILLED_AT, str(commit), when, *SWEEP], cwd=here, capture_output=True)
     assert done.returncode == -signal.SIGKILL, done.stderr
     sweep = here / "runs" / "sweeps" / "s"
-    finished = [job.number for job in jobs(sweep) if job.state == "finished"] if (sweep / FILE).exists() else []
+    records = {record.parent.name: Folder(record.parent).record() for record in sweep.glob("[0-9]/run.json")}
+    finished = [number for number, record in records.items() if record["status"] == "FINISHED"]
     before = {number: (sweep / str(number) / "run.json").read_bytes() for number in finished}
     go_on(weft, here)
     assert states(sweep) == ["finished"] * 4

@@ -122,6 +122,18 @@ class TestSettled:
             folder.note(**record)
         assert settled(folder) == found
 
+    def test_all_that_were_running(self, tmp_path: Path) -> None:
+        with Ledger(tmp_path) as ledger:
+            ledger.plan([job(0), job(1), job(2)])
+            for one in ledger.jobs()[:2]:
+                (tmp_path / str(one.number)).mkdir()
+                ledger.begin(one)
+            Folder(tmp_path / "0").note(status="FINISHED")
+        with Ledger(tmp_path) as ledger:
+            ledger.settle()
+            assert [one.state for one in ledger.jobs()] == [State.FINISHED, State.INTERRUPTED, State.PLANNED]
+            assert [one.attempts for one in ledger.jobs()] == [1, 1, 0]
+
     def test_not_while_it_is_alive(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(module, "_PATIENCE", 0.1)
         with FileLock(Folder(tmp_path).lock), pytest.raises(ConfigError, match="this run is under way, in another process"):
