@@ -17,7 +17,8 @@ _EXAMPLES = """\
   weft run 'regularizer=[dropout,l2]' regularizer.l2.weight=1e-3
   weft run model=mlp model.activation=tanh dataset=diabetes
   weft run -m model=mlp,cnn optimizer=sgd,adamw seed=0,1,2 a sweep over all combinations
-  weft run -m hydra/launcher=joblib model=mlp,cnn          its jobs side by side
+  weft run -m --dry-run model=mlp,cnn dataset=digits,iris  what of it fits, and what it takes
+  weft run -m hydra/sweeper=optuna optimizer=adamw         a search of the ranges that options declare
   weft run --help model=cnn                                the options of other parts
   weft run --cfg job                                       the config, without running it
 """

@@ -113,14 +113,14 @@ def resume(folder: Path, overrides: Sequence[str], console: Console) -> int:
         )
         launcher = dict(ledger.noted("launcher") or {"_target_": SLOTS})
         jobs = [job for job in ledger.jobs() if job.state is not State.SUPERSEDED]
-        if not jobs:
-            raise ConfigError(f"{folder}: its ledger holds no jobs")
         # Paths in the jobs' options are relative to where the sweep began, as is the folder of YAML.
         place = chdir(started_in) if Path(started_in).is_dir() else nullcontext()
-        if launcher["_target_"] == SLOTS and not ledger.noted("search"):
+        if jobs and launcher["_target_"] == SLOTS and not ledger.noted("search"):
             launcher.update(_given(overrides))
             with place:
                 return _resume_grid(ledger, jobs, launcher, console)
+    if not told:
+        raise ConfigError(f"{folder}: its ledger holds no jobs")
     with place, compose.hydra_app(config_dir) as hydra:
         return run(hydra, [*told, f"hydra.sweep.dir={folder}", *overrides], console, config_dir=config_dir)
 

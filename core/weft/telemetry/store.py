@@ -266,7 +266,22 @@ def opened(uri: str) -> MlflowClient:
     from mlflow import MlflowClient
 
     with locked(uri):
+        database = database_file(uri)
+        if database is not None and not database.exists():
+            _make(database)
         return MlflowClient(tracking_uri=uri)
+
+
+def _make(database: Path) -> None:
+    """Make an SQLite store beside its place, and put it there whole. MLflow makes its tables in some fifty steps, of which SQLite
+    takes none back: what a process leaves that is killed meanwhile, no later one could open."""
+    from mlflow import MlflowClient
+
+    beside = database.with_name(f".{database.name}.new")
+    beside.unlink(missing_ok=True)
+    made = MlflowClient(tracking_uri=f"sqlite:///{beside}")
+    made._tracking_client.store.engine.dispose()
+    beside.replace(database)
 
 
 def prepare() -> None:

@@ -137,7 +137,7 @@ class TestGrid:
     def test_what_can_t_be_is_refused_and_writes_nothing(self, here: Path, weft: Weft) -> None:
         for line, message in (
             ("hydra.launcher.slots=0", "hydra.launcher.slots: 0 is out of range"),
-            ("hydra.launcher.slots=two", "hydra.launcher.slots: "),
+            ("hydra.launcher.slots=two", "hydra.launcher.slots=two: Value 'two' of type 'str' could not be converted"),
             ("hydra.launcher.devices=[cuda:3]", "hydra.launcher.devices: 'cuda:3' isn't there; there are cpu"),
             ("hydra.launcher.devices=[]", "hydra.launcher.devices: [] is no place to compute on"),
             ("hydra.launcher.start=fork", "hydra.launcher.start: 'fork' is not one of forkserver, spawn"),

@@ -213,3 +213,24 @@ _POOL = "HTTPConnectionPool(host='h', port=9): Max retries exceeded with url: /a
 )
 def test_an_error_is_told_in_one_line_that_says_what_it_was(error: str, line: str) -> None:
     assert stores.in_one_line(ValueError(error)) == line
+
+
+@pytest.mark.integration
+def test_a_new_store_is_there_whole_or_not_at_all(tmp_path: Path) -> None:
+    """Whoever makes it may be killed between any two of the steps by which MLflow makes its tables."""
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    for steps in (1, 20):
+        program = (
+            "import os, sys, sqlalchemy as sa; from weft.telemetry import store\n"
+            "left = int(sys.argv[2])\n"
+            "@sa.event.listens_for(sa.Engine, 'before_cursor_execute')\n"
+            "def die(connection, cursor, statement, *rest):\n"
+            "    global left\n"
+            "    left -= 'CREATE TABLE' in statement or 'ALTER TABLE' in statement\n"
+            "    if left < 0: os.kill(os.getpid(), 9)\n"
+            "store.opened(sys.argv[1])"
+        )
+        done = subprocess.run([sys.executable, "-W", "ignore", "-c", program, uri, str(steps)], check=False)
+        assert done.returncode == -9
+        assert not (tmp_path / "mlflow.db").exists()
+    assert [one.name for one in stores.opened(uri).search_experiments()] == ["Default"]
