@@ -273,8 +273,8 @@ def opened(uri: str) -> MlflowClient:
 
 
 def _make(database: Path) -> None:
-    """Make an SQLite store beside its place, and put it there whole. MLflow makes its tables in some fifty steps, of which SQLite
-    takes none back: what a process leaves that is killed meanwhile, no later one could open."""
+    """Make an SQLite store beside its place, and put it there whole. MLflow makes its tables in some fifty steps, of which
+    SQLite takes none back: what a process leaves that is killed meanwhile, no later one could open."""
     from mlflow import MlflowClient
 
     beside = database.with_name(f".{database.name}.new")
