@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -159,6 +159,7 @@ def _conclude(console: Console, result: Result) -> int:
     """Print what a run came to; return its exit code."""
     from rich.markup import escape
 
+    from weft.folder import near
     from weft.telemetry.tracker import Status
 
     if result.status is Status.FINISHED:
@@ -167,16 +168,16 @@ def _conclude(console: Console, result: Result) -> int:
             console.print(f"reference: {result.comparison}", highlight=False, markup=False, soft_wrap=True)
         known = result.tracker.known_id
         there = f"run {known}, in" if known else "on its way to MLflow (weft sync waits for it), from"
-        console.print(f"{there} {escape(_relative(result.folder))}", highlight=False, soft_wrap=True)
+        console.print(f"{there} {escape(near(result.folder))}", highlight=False, soft_wrap=True)
         return 0
     if result.status is Status.KILLED:
-        console.print(f"stopped; go on with it: weft resume {escape(_relative(result.folder))}", soft_wrap=True)
+        console.print(f"stopped; go on with it: weft resume {escape(near(result.folder))}", soft_wrap=True)
     if isinstance(result.error, WeftError):
         raise result.error
     if result.status is Status.KILLED:
         return 130
     if result.error is not None:
-        console.print(f"failed, in {escape(_relative(result.folder))}:", soft_wrap=True)
+        console.print(f"failed, in {escape(near(result.folder))}:", soft_wrap=True)
         raise result.error  # not a user's mistake: the whole traceback
     return 1
 
@@ -247,6 +248,7 @@ def report(sweep: Path) -> None:
     """
     from rich.markup import escape
 
+    from weft.folder import near
     from weft.sweep import leaderboard, summary
 
     console = _console()
@@ -255,7 +257,7 @@ def report(sweep: Path) -> None:
     leaderboard.show(console, found)
     leaderboard.show_unfinished(console, found)
     names = ", ".join(file.name for file in files)
-    console.print(escape(f"in {_relative(files[0].parent)}: {names}"), highlight=False, soft_wrap=True)
+    console.print(escape(f"in {near(files[0].parent)}: {names}"), highlight=False, soft_wrap=True)
 
 
 @commands.command()
@@ -395,6 +397,7 @@ def verify(folders: tuple[Path, ...], uri: str | None) -> int:
     from rich.markup import escape
     from rich.table import Table
 
+    from weft.folder import near
     from weft.telemetry import verification
 
     table = Table("run", "points", "missing", "doubled", "refused", "", box=None)
@@ -404,7 +407,7 @@ def verify(folders: tuple[Path, ...], uri: str | None) -> int:
         wrong += not finding.is_right
         counts = (finding.points, finding.missing, finding.doubled, len(finding.refused))
         notes = ["under way"] * finding.under_way + finding.problems + [f"refused {item}" for item in finding.refused]
-        table.add_row(_relative(finding.folder), *map(str, counts), escape("\n".join(notes)))
+        table.add_row(near(finding.folder), *map(str, counts), escape("\n".join(notes)))
     console = _console()
     console.print(table)
     console.print(f"{len(found) - wrong} of {len(found)} runs are in MLflow whole, and once", highlight=False)
@@ -430,11 +433,6 @@ def _with_journals(folders: tuple[Path, ...], uri: str | None) -> list[Path]:
         hint = "give a run's folder, or one that holds runs; weft sync --prune removes those of runs that are in MLflow whole"
         raise ConfigError(f"no journals in {where}: {hint}")
     return found
-
-
-def _relative(path: Any) -> str:
-    near = os.path.relpath(path)
-    return str(path) if near.startswith("..") else near
 
 
 def _console() -> Console:

@@ -97,6 +97,12 @@ class Folder:
         return found if isinstance(found, dict) else {}
 
 
+def near(path: Path) -> str:
+    """Return a path as short as it can be typed from the current folder."""
+    found = os.path.relpath(path)
+    return str(path) if found.startswith("..") else found
+
+
 def written(tree: Mapping[str, Any]) -> str:
     """Return a configuration's plain values as YAML."""
     return str(yaml.dump(dict(tree), Dumper=_DUMPER, sort_keys=False, allow_unicode=True))

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from weft.errors import ConfigError
+from weft.sweep.results import key_of
 
 _UNITS = {"s": 1, "m": 60, "h": 3600}
 
@@ -46,7 +47,7 @@ def read(compare: str | None, budget: int | str | None) -> Budget | None:
 
 def value(axis: str, overrides: Sequence[str]) -> str | None:
     """Return what a job's overrides say of an axis."""
-    return next((text.partition("=")[2] for text in reversed(overrides) if text.lstrip("+").partition("=")[0] == axis), None)
+    return next((text.partition("=")[2] for text in reversed(overrides) if key_of(text) == axis), None)
 
 
 def chosen(budget: Budget, jobs: Sequence[Sequence[str]]) -> list[bool]:

@@ -23,13 +23,13 @@ from weft.errors import ConfigError
 from weft.folder import Folder
 from weft.kinds import KINDS
 from weft.sharing import Composed
-from weft.sweep import budget, leaderboard, preflight, process, running, searched, showing, summary
+from weft.sweep import budget, leaderboard, options, preflight, process, running, searched, showing, summary
 from weft.sweep.budget import Budget
 from weft.sweep.ledger import Job, Ledger, State
 from weft.sweep.orders import Order, begun, check, opened, order_of
 from weft.sweep.preflight import Candidate, Plan
 from weft.sweep.results import Skipped, entries
-from weft.sweep.running import SLOTS, Room
+from weft.sweep.running import Room
 from weft.sweep.scheduling import Queue
 from weft.telemetry import shipping
 
@@ -81,7 +81,7 @@ def run(hydra: Hydra, overrides: Sequence[str], console: Console, dry_run: bool 
         left_out = [[skipped.overrides, skipped.reason] for skipped in (*refused, *beyond)]
         ledger.note(**told, launcher=order.launcher, environment=order.environment, refused=left_out)
         _write_down(ledger, plan)
-        if order.launcher["_target_"] == SLOTS:
+        if order.runs_in_slots:
             stopped = _in_slots(ledger, plan, order, room, console)
         else:
             stopped = _by_launcher(hydra, config, ledger, [planned.job for planned in plan.due])
@@ -106,16 +106,13 @@ def resume(folder: Path, overrides: Sequence[str], console: Console) -> int:
     folder = folder.absolute()
     with Ledger(folder) as ledger:
         ledger.settle()
-        started_in, told, config_dir = (
-            ledger.noted("started_in", "."),
-            ledger.noted("overrides", []),
-            ledger.noted("config_dir"),
-        )
-        launcher = dict(ledger.noted("launcher") or {"_target_": SLOTS})
+        started_in, config_dir = ledger.noted("started_in", "."), ledger.noted("config_dir")
+        told = ledger.noted("overrides", [])
+        launcher = dict(ledger.noted("launcher") or {"_target_": options.TARGET})
         jobs = [job for job in ledger.jobs() if job.state is not State.SUPERSEDED]
         # Paths in the jobs' options are relative to where the sweep began, as is the folder of YAML.
         place = chdir(started_in) if Path(started_in).is_dir() else nullcontext()
-        if jobs and launcher["_target_"] == SLOTS and not ledger.noted("search"):
+        if jobs and launcher["_target_"] == options.TARGET and not ledger.noted("search"):
             launcher.update(_given(overrides))
             with place:
                 return _resume_grid(ledger, jobs, launcher, console)
@@ -146,7 +143,6 @@ def _resume_grid(ledger: Ledger, jobs: Sequence[Job], launcher: Mapping[str, Any
         budget=budget.read(first.sweep.compare, first.sweep.budget),
         environment=ledger.noted("environment", {}),
     )
-    _ = order.options
     process.warm({(part.kind, part.component.name) for found in candidates for part in found.configuration.every_part()})
     shipping.warm()
     plan, room = _plan(order, candidates, [], [], jobs, console)
@@ -250,7 +246,6 @@ def _in_slots(ledger: Ledger, plan: Plan, order: Order, room: Room, console: Con
     stopped = running.run(ledger, queue, room, stores, titles, len(due), console)
     for job in queue.unaffordable:
         ledger.end(job, State.SKIPPED, f"sweep.budget: {order.budget} are spent")
-
     return stopped
 
 

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
-from typing import Annotated, Any, Literal, get_type_hints
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
 
-from weft import options
+from weft import options, settings
 from weft.errors import ConfigError
-from weft.options import Option
 from weft.parameters import Range
 from weft.sweep.slots import Slot, layout
-from weft.typed import from_annotation
+
+TARGET = "hydra_plugins.weft_launchers.slots.SlotsLauncher"
+"""What Hydra knows the launcher by."""
 
 
 @dataclass(frozen=True)
@@ -34,10 +35,8 @@ class SlotOptions:
         Raises:
             ConfigError: a wrong type or range, or an unknown option; says which.
         """
-        hints = get_type_hints(cls, include_extras=True)
-        known = [Option(item.name, from_annotation(hints[item.name]), getattr(cls(), item.name)) for item in fields(cls)]
         values = {name: value for name, value in given.items() if name != "_target_"}
-        found = cls(**options.check(known, values, "hydra.launcher", "launcher slots"))
+        found = cls(**options.check(settings.options(cls), values, "hydra.launcher", "launcher slots"))
         if found.devices == []:
             raise ConfigError("hydra.launcher.devices: [] is no place to compute on; null is all there is")
         return found

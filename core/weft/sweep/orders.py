@@ -13,10 +13,10 @@ from omegaconf import DictConfig, OmegaConf
 from weft import destination, hydra_guard, options, settings
 from weft.configuration import Configuration
 from weft.errors import ConfigError
-from weft.sweep import budget, running
+from weft.sweep import budget
 from weft.sweep.budget import Budget
 from weft.sweep.ledger import Ledger, is_sweep
-from weft.sweep.options import SlotOptions
+from weft.sweep.options import TARGET, SlotOptions
 
 _SUBDIR = "${hydra.job.num}"
 
@@ -34,7 +34,12 @@ class Order:
 
     @property
     def options(self) -> SlotOptions:
-        return running.launcher_options(self.launcher)
+        """Of slots. Where another launcher runs the jobs they are the default ones: jobs are tried in slots all the same."""
+        return SlotOptions.read(self.launcher if self.runs_in_slots else {})
+
+    @property
+    def runs_in_slots(self) -> bool:
+        return self.launcher.get("_target_") == TARGET
 
 
 def order_of(config: DictConfig) -> Order:

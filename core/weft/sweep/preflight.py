@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from weft import configuration
@@ -70,7 +70,6 @@ class Plan:
 
 @dataclass(eq=False)
 class _Trial:
-    likeness: str
     candidate: Candidate
     outcome: Facts | Refused | None = None
     doubt: str = ""
@@ -95,7 +94,7 @@ def check(
     trials: dict[str, _Trial] = {}
     likenesses = [identity.likeness(candidate.configuration) for candidate in candidates]
     for likeness, candidate in zip(likenesses, candidates, strict=True):
-        trials.setdefault(likeness, _Trial(likeness, candidate))
+        trials.setdefault(likeness, _Trial(candidate))
     waiting = iter([*trials.values()])
 
     def take(slot: Slot) -> Task | None:
@@ -138,14 +137,6 @@ def _verdict(candidate: Candidate, likeness: str, trial: _Trial) -> Verdict:
     return Verdict(candidate, likeness, trial.outcome, doubt=trial.doubt)
 
 
-@dataclass(frozen=True)
-class _Known:
-    """What a ledger knows, by identity and by configuration."""
-
-    by_identity: Mapping[str, Job] = field(default_factory=dict)
-    by_config: Mapping[str, Job] = field(default_factory=dict)
-
-
 def plan(verdicts: Iterable[Verdict], known: Sequence[Job]) -> Plan:
     """Hold the jobs that are asked for against those that a ledger knows.
 
@@ -153,17 +144,18 @@ def plan(verdicts: Iterable[Verdict], known: Sequence[Job]) -> Plan:
     number. A job of other data or other plugins than were there when it was done is another job, and supersedes the old one.
     """
     current = [job for job in known if job.state is not State.SUPERSEDED]
-    books = _Known({job.identity: job for job in current}, {identity.made_of(job.config): job for job in current})
+    by_identity = {job.identity: job for job in current}
+    by_config = {identity.made_of(job.config): job for job in current}
     number = itertools.count(max((job.number for job in known), default=-1) + 1)
     jobs: dict[str, Planned] = {}
     superseded, changes = [], dict[str, None]()
     for verdict in verdicts:
         made_of = identity.made_of(verdict.candidate.configuration.tree())
-        before = books.by_config.get(made_of)
+        before = by_config.get(made_of)
         name = _name(verdict, before)
         if name in jobs:  # asked for twice
             continue
-        job = books.by_identity.get(name)
+        job = by_identity.get(name)
         if job is None:
             job = Job(next(number), name, verdict.candidate.overrides, verdict.candidate.configuration.tree())
             if before is not None:

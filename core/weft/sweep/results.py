@@ -118,7 +118,7 @@ class Group:
         """The command that repeats it: one job, or a sweep over its seeds."""
         if self.repetitions == 1:
             return command(self.jobs[0].overrides)
-        shared = [text for text in self.jobs[0].overrides if _key(text) not in SEEDS]
+        shared = [text for text in self.jobs[0].overrides if key_of(text) not in SEEDS]
         values = {key: [*dict.fromkeys(job.choices[key] for job in self.jobs if key in job.choices)] for key in SEEDS}
         swept = {key: found for key, found in values.items() if found}
         if math.prod(map(len, swept.values())) != self.repetitions:  # a sweep would run what this one did not
@@ -128,7 +128,7 @@ class Group:
 
 def command(overrides: Sequence[str], options: Sequence[str] = ()) -> str:
     """Return the command that runs a job of a sweep by itself, as a shell takes it."""
-    kept = [override for override in overrides if _key(override) != "sweep.name"]
+    kept = [override for override in overrides if key_of(override) != "sweep.name"]
     return shlex.join(["weft", "run", *options, *kept])
 
 
@@ -148,7 +148,7 @@ def _entry(folder: Folder, record: dict[str, Any]) -> Entry:
     scores = record.get("scores")
     return Entry(
         folder=folder.path,
-        choices={key: text.partition("=")[2] for text in overrides if (key := _key(text)) != "sweep.name"},
+        choices={key: text.partition("=")[2] for text in overrides if (key := key_of(text)) != "sweep.name"},
         status=str(record.get("status", "?")),
         objective=str(record.get("objective") or ""),
         score=score if isinstance(score, float) and not math.isnan(score) and record.get("status") == "FINISHED" else None,
@@ -162,7 +162,8 @@ def _entry(folder: Folder, record: dict[str, Any]) -> Entry:
     )
 
 
-def _key(override: str) -> str:
+def key_of(override: str) -> str:
+    """Return what an override gives a value."""
     return override.lstrip("+").partition("=")[0]
 
 

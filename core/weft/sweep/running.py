@@ -5,11 +5,10 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from multiprocessing.context import BaseContext
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
@@ -83,8 +82,13 @@ def _machine(way: BaseContext, environment: Mapping[str, str]) -> list[str]:
 def tried(candidates: Sequence[Candidate], where: Room, patience: float, console: Console) -> list[Verdict]:
     """Try jobs, and return a verdict for each; what no slot is for can't be."""
     with console.status("") as status, where.slots() as slots:
-        told = lambda done, of: status.update(f"trying jobs: {done} of {of}")  # noqa: E731
-        verdicts = preflight.check(candidates, slots, patience, where.environment, told)
+        verdicts = preflight.check(
+            candidates,
+            slots,
+            patience,
+            where.environment,
+            lambda done, of: status.update(f"trying jobs: {done} of {of}"),
+        )
     return [_placed(verdict, where) for verdict in verdicts]
 
 
@@ -126,22 +130,22 @@ def run(
 
 def conclude(
     ledger: Ledger,
-    asked: Iterable[int] | None,
+    asked: Collection[int],
     settings: Settings,
     console: Console,
     stopped: int,
     more: Sequence[Path] = (),
 ) -> int:
-    """Show and record what all came to; return the exit code: 0 when every job that was `asked` for (None: all) is done.
+    """Show and record what all came to; return the exit code: 0 when every job that was `asked` for is done.
 
     `more` are files that the summary is to have as well.
     """
     jobs = ledger.jobs()
     leaderboard.show(console, entries(ledger.folder))
-    numbers = {job.number for job in jobs} if asked is None else {*asked}
-    left = [job for job in jobs if job.number in numbers and _is_left(job)]
+    left = [job for job in jobs if job.number in asked and _is_left(job)]
     for job in left:
-        console.print(f"[red]{job.state}[/] {escape(_title(ledger, job))}: {escape(job.reason)}", soft_wrap=True)
+        what = escape(f"{ledger.folder / str(job.number)}: {job.reason}")
+        console.print(f"[red]{job.state}[/] {what}", soft_wrap=True)
     if left:
         console.print(f"go on with it: {_command()} resume {ledger.folder}", highlight=False, markup=False, soft_wrap=True)
     if stopped:
@@ -162,10 +166,6 @@ def _is_left(job: Job) -> bool:
     return job.state in (State.PLANNED, State.RUNNING, State.FAILED, State.INTERRUPTED)
 
 
-def _title(ledger: Ledger, job: Job) -> str:
-    return str(ledger.folder / str(job.number))
-
-
 def _command() -> str:
     """Return how this command was called, where its name alone would not be found."""
     return "weft" if shutil.which("weft") else os.path.relpath(sys.argv[0])
@@ -177,17 +177,3 @@ def _options(chosen: Settings) -> str:
     uri = "" if chosen.store == default.store else f" --uri {redact('uri', chosen.store)}"
     same = chosen.tracking.experiment == default.tracking.experiment
     return uri + ("" if same else f" --experiment {chosen.tracking.experiment}")
-
-
-def launcher_options(launcher: Mapping[str, Any]) -> SlotOptions:
-    """Return the options of slots. Where another launcher runs the jobs they are the default ones: jobs are tried in slots all
-    the same.
-
-    Raises:
-        ConfigError: one can't be.
-    """
-    return SlotOptions.read(launcher if launcher.get("_target_") == SLOTS else {})
-
-
-SLOTS = "hydra_plugins.weft_launchers.slots.SlotsLauncher"
-"""What Hydra knows the launcher by."""

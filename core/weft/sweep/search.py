@@ -62,6 +62,22 @@ class SearchOptions:
         values["params"] = {str(key): str(value) for key, value in (values.get("params") or {}).items()}
         return cls(**options.check(settings.options(cls), values, "hydra.sweeper", "sweeper optuna"))
 
+    def arguments(self, overrides: Sequence[str]) -> list[str]:
+        """Return all that is swept over: `params`, then what was typed."""
+        return [*(f"{key}={value}" for key, value in self.params.items()), *overrides]
+
+    def maximizes(self, objective: bool | None) -> bool:
+        """Return whether more is better, as the objective says, if it does, else as was asked.
+
+        Raises:
+            ConfigError: the two contradict each other.
+        """
+        if objective is not None and self.direction not in (None, _direction(objective)):
+            raise ConfigError(
+                f"hydra.sweeper.direction: {self.direction} is not the way of the objective, which says it itself"
+            )
+        return bool(objective) or self.direction == "maximize"
+
 
 @dataclass(frozen=True)
 class Proposal:
@@ -88,10 +104,8 @@ def open(
         ConfigError: see `SearchOptions.read`, `space.space` and `Search`; or a direction that is not the objective's.
     """
     wanted = SearchOptions.read(given)
-    if maximize is not None and wanted.direction not in (None, _direction(maximize)):
-        raise ConfigError(f"hydra.sweeper.direction: {wanted.direction} is not the way of the objective, which says it itself")
-    arguments = [*(f"{key}={value}" for key, value in wanted.params.items()), *overrides]
-    return Search(folder, space(arguments, configure, loader), wanted, bool(maximize) or wanted.direction == "maximize")
+    maximizes = wanted.maximizes(maximize)
+    return Search(folder, space(wanted.arguments(overrides), configure, loader), wanted, maximizes)
 
 
 class Search:

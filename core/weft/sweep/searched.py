@@ -37,7 +37,7 @@ def run(
     Raises:
         UserError: a space that can't be searched, or no part of it that can be trained.
     """
-    if order.launcher["_target_"] != running.SLOTS:
+    if not order.runs_in_slots:
         raise ConfigError(
             f"hydra/launcher: {order.launcher['_target_']} takes jobs in batches, and a search proposes them one by one, as "
             "slots get free: leave it at slots"
@@ -45,7 +45,7 @@ def run(
     given = OmegaConf.to_container(config.hydra.sweeper, resolve=True)
     assert isinstance(given, dict)
     options = SearchOptions.read({str(key): value for key, value in given.items()})
-    overrides = [*(f"{key}={value}" for key, value in options.params.items()), *config.hydra.overrides.task]
+    overrides = options.arguments(config.hydra.overrides.task)
     kept = [override for override in config.hydra.overrides.hydra if not override.startswith("hydra.sweeper")]
     composer = Composer(hydra, kept)
     whole = space(overrides, lambda job: _sound(composer.job(job)), hydra.config_loader)
@@ -98,10 +98,7 @@ def _way(verdicts: Sequence[Verdict], options: SearchOptions) -> bool:
         raise ConfigError(
             f"objective: a search compares its jobs by one, and these go by {' and '.join(objectives)}; give one that all have"
         )
-    maximize = objectives[0].startswith("max:")
-    if options.direction not in (None, "maximize" if maximize else "minimize"):
-        raise ConfigError(f"hydra.sweeper.direction: {options.direction}, and the objective is {objectives[0]}")
-    return maximize
+    return options.maximizes(objectives[0].startswith("max:"))
 
 
 def _spaces(whole: Space, order: Order) -> dict[str, Space]:

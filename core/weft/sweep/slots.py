@@ -112,7 +112,6 @@ class Slots:
     """
 
     def __init__(self, slots: Sequence[Slot], way: BaseContext, grace: float = _GRACE):
-        self.slots = [*slots]
         self._free = [*slots]
         self._busy: list[_Busy] = []
         self._way = way

@@ -14,7 +14,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from weft.folder import Folder
+from weft.folder import Folder, near
 from weft.sweep.ledger import Job, State
 from weft.sweep.results import command
 from weft.sweep.scheduling import OUTPUT
@@ -65,7 +65,7 @@ class Lines:
         elif job.state is State.FAILED:
             self._say(f"{title}: FAILED: {job.reason}", "red")
             self._say(f"   repeat it: {command([*map(redact_override, job.overrides)])}")
-            self._say(f"   it said:   {_shown(self._folder / str(job.number) / OUTPUT)}")
+            self._say(f"   it said:   {near(self._folder / str(job.number) / OUTPUT)}")
         else:
             self._say(f"{title}: stopped")
 
@@ -141,11 +141,3 @@ def _clock(seconds: float) -> str:
     minutes, rest = divmod(int(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
-
-
-def _shown(path: Path) -> str:
-    """Return a path as short as it can be typed."""
-    try:
-        return str(path.relative_to(Path.cwd()))
-    except ValueError:
-        return str(path)

@@ -54,6 +54,14 @@ def finish(made: Trials, ledger: Ledger, job: Job, score: float | None, state: S
     return ended
 
 
+def finish_all(made: Trials, ledger: Ledger, score: float = 1.0) -> list[Job]:
+    """Finish every job that is proposed, one after the other; return them."""
+    done = []
+    while (job := made.take(CPU)) is not None:
+        done.append(finish(made, ledger, job, score))
+    return done
+
+
 def told(ledger: Ledger, space: Space) -> list[tuple[str, float | None]]:
     study = Search(ledger.folder, space, SearchOptions(n_trials=5, sampler="random")).study
     return [(trial.state.name, trial.value) for trial in study.trials]
@@ -97,21 +105,13 @@ def test_what_was_done_before_is_told_and_not_run_again(tmp_path: Path) -> None:
 def test_a_time_ends_where_a_space_has_nothing_new(tmp_path: Path) -> None:
     with Ledger(tmp_path) as ledger:
         made = source(ledger, CHOICES, 1_000_000, seconds=1e9)
-        ran = 0
-        while (job := made.take(CPU)) is not None:
-            finish(made, ledger, job, 1.0)
-            ran += 1
-        assert ran == 3
+        assert len(finish_all(made, ledger)) == 3
 
 
 def test_a_time_that_is_spent(tmp_path: Path) -> None:
     with Ledger(tmp_path) as ledger:
         made = source(ledger, NUMBERS, 1_000_000, seconds=3.0)
-        ran = 0
-        while (job := made.take(CPU)) is not None:
-            finish(made, ledger, job, 1.0)
-            ran += 1
-        assert ran == 3
+        assert len(finish_all(made, ledger)) == 3
 
 
 @pytest.mark.parametrize("point", ["asked", "planned", "begun", "ended"])
@@ -131,9 +131,7 @@ def test_a_parent_that_dies_leaves_no_trial_undone_or_done_twice(tmp_path: Path,
                 ledger.end(job, State.FINISHED)  # and nobody has told the study
     with Ledger(tmp_path) as ledger:
         made = source(ledger, NUMBERS, 2)
-        ran = []
-        while (job := made.take(CPU)) is not None:
-            ran.append(finish(made, ledger, job, 1.0).number)
+        ran = [job.number for job in finish_all(made, ledger)]
         assert len({*ran}) == len(ran)
         assert [job.state for job in ledger.jobs()] == [State.FINISHED] * 2
         scores = sorted(value for _, value in told(ledger, NUMBERS) if value is not None)
@@ -164,8 +162,5 @@ def test_searches_take_turns(tmp_path: Path) -> None:
         spaces = {name: replace(NUMBERS, fixed=("dataset=iris", f"seed={seed}")) for seed, name in enumerate(("a", "b"))}
         searches = {name: Search(tmp_path, space, options, name=name) for name, space in spaces.items()}
         made = Trials(searches, ledger, composed, [])
-        order = []
-        while (job := made.take(CPU)) is not None:
-            order.append(job.facts["search"])
-            finish(made, ledger, job, 1.0)
+        order = [job.facts["search"] for job in finish_all(made, ledger)]
         assert order == ["a", "b", "a", "b"]
