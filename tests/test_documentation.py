@@ -98,7 +98,10 @@ def test_the_readme_s_plugin_is_swept_against_a_built_in(tmp_path: Path) -> None
     done = run(line, tmp_path, **environment)
     assert done.returncode == 0, done.stdout + done.stderr
     records = [json.loads(path.read_text()) for path in tmp_path.glob("runs/sweeps/*/*/run.json")]
-    assert len(records) == 4
+    assert sorted(record["name"] for record in records if "adamw" in record["name"]) == (
+        ["leaky-adamw-digits"] * 2 + ["mlp-adamw-digits"] * 2
+    )
+    assert len(records) == 5, "the sweep has a run of its own, with the summary"
     assert {record["status"] for record in records} == {"FINISHED"}
 
 

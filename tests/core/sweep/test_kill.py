@@ -185,9 +185,13 @@ def test_two_parents_on_one_sweep(here: Path, weft: Weft) -> None:
         while not (sweep / FILE).exists():
             assert parent.poll() is None
             time.sleep(0.01)
-        for line in (SWEEP, ("resume", "runs/sweeps/s")):
-            refused = weft(*line, check=2)
-            assert "this sweep is under way, in another process" in refused.stderr
+        parent.send_signal(signal.SIGSTOP)  # it would be done before two others have been refused
+        try:
+            for line in (SWEEP, ("resume", "runs/sweeps/s")):
+                refused = weft(*line, check=2)
+                assert "this sweep is under way, in another process" in refused.stderr
+        finally:
+            parent.send_signal(signal.SIGCONT)
         assert parent.wait() == 0
     assert states(sweep) == ["finished"] * 4
 
