@@ -12,7 +12,7 @@ ROOT = Path(__file__).parent.parent
 CORE = ROOT / "core" / "weft"
 
 ORDER = [
-    *("errors", "parameters", "callback", "hookspecs", "kinds", "typed", "options", "catalog_cache", "catalog"),
+    *("errors", "parameters", "callback", "hookspecs", "kinds", "typed", "options", "cache", "catalog_cache", "catalog"),
     *("__init__", "settings", "configuration", "reference", "hydra_guard", "spelling", "mistakes", "compose", "sharing"),
     *("build", "objective", "randomness", "device", "data", "regularization", "checkpoint", "folder"),
     "optimization",
@@ -33,6 +33,7 @@ ORDER = [
         "telemetry.gradients",
         "telemetry.diagnosis",
         "telemetry.looking",
+        "telemetry.new_store",
         "telemetry.store",
         "telemetry.access",
         "telemetry.server",
@@ -114,6 +115,7 @@ LAZY = {("__init__", "api"), ("__init__", "state"), ("__init__", "tracking")}
 
 ROOMS = {
     "mlflow": {
+        "telemetry.new_store",
         "telemetry.store",
         "telemetry.server",
         "telemetry.fast_store",
@@ -125,7 +127,7 @@ ROOMS = {
     },
     "psutil": {"telemetry.system", "telemetry.journal"},
     "pynvml": {"telemetry.system"},
-    "sqlalchemy": {"telemetry.store", "telemetry.fast_store"},
+    "sqlalchemy": {"telemetry.new_store", "telemetry.store", "telemetry.fast_store"},
     "pluggy": {"hookspecs", "catalog"},
     "hydra": {
         "compose",

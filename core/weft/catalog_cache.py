@@ -20,6 +20,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from weft import cache
 from weft.errors import PluginError
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ class Offered:
 def read(plugin: Plugin) -> Offered:
     """Return what the plugin offers: from the cache when nothing changed, else from a child process."""
     stamp = _stamp(plugin)
-    file = folder() / f"{_digest([plugin.distribution, plugin.name, plugin.value, sys.prefix])}.json"
+    file = cache.folder("catalog") / f"{_digest([plugin.distribution, plugin.name, plugin.value, sys.prefix])}.json"
     try:
         kept = json.loads(file.read_text())
         offered = Offered(**kept["offered"])
@@ -54,15 +55,8 @@ def read(plugin: Plugin) -> Offered:
     except (OSError, ValueError, KeyError, TypeError):
         pass  # no cache yet, or not one of ours: the child answers again
     offered = ask(plugin.name, plugin.value)
-    _keep(file, {"stamp": stamp, "installed": _installed(), "offered": asdict(offered)})
+    cache.keep(file, json.dumps({"stamp": stamp, "installed": _installed(), "offered": asdict(offered)}).encode())
     return offered
-
-
-def folder() -> Path:
-    """Return the folder of the cache: `WEFT_CACHE`, or the user's cache folder."""
-    import platformdirs
-
-    return Path(os.environ.get("WEFT_CACHE") or platformdirs.user_cache_dir("weft", appauthor=False)) / "catalog"
 
 
 def ask(name: str, value: str, patience: float = PATIENCE) -> Offered:
@@ -96,18 +90,6 @@ def answer(arguments: list[str], describe: Callable[[str, str], tuple[list[dict[
         offered = Offered(failure=traceback.format_exc(limit=-3))
     text = json.dumps(asdict(offered))
     Path(target).write_text(text)
-
-
-def _keep(file: Path, content: dict[str, Any]) -> None:
-    """Write whole or not at all. A cache that can't be written costs time, nothing else."""
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=file.parent)
-        with os.fdopen(handle, "w") as stream:
-            json.dump(content, stream)
-        os.replace(name, file)
-    except OSError:
-        return
 
 
 def _stamp(plugin: Plugin) -> str:

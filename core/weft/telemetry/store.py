@@ -15,6 +15,7 @@ from urllib.parse import quote
 from filelock import FileLock
 
 from weft.errors import ConfigError, WeftError, did_you_mean
+from weft.telemetry import new_store
 from weft.telemetry.redaction import redact
 
 if TYPE_CHECKING:
@@ -268,20 +269,8 @@ def opened(uri: str) -> MlflowClient:
     with locked(uri):
         database = database_file(uri)
         if database is not None and not database.exists():
-            _make(database)
+            new_store.make(database)
         return MlflowClient(tracking_uri=uri)
-
-
-def _make(database: Path) -> None:
-    """Make an SQLite store beside its place, and put it there whole. MLflow makes its tables in some fifty steps, of which
-    SQLite takes none back: what a process leaves that is killed meanwhile, no later one could open."""
-    from mlflow import MlflowClient
-
-    beside = database.with_name(f".{database.name}.new")
-    beside.unlink(missing_ok=True)
-    made = MlflowClient(tracking_uri=f"sqlite:///{beside}")
-    made._tracking_client.store.engine.dispose()
-    beside.replace(database)
 
 
 def prepare() -> None:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
 from tests.core.telemetry.conftest import Client, Track, point, stop_shipper
 from weft.errors import ConfigError, UserError
+from weft.telemetry import new_store
 from weft.telemetry import store as stores
 from weft.telemetry.serving import serve
 from weft.telemetry.tracker import Opening, Status
@@ -216,8 +220,9 @@ def test_an_error_is_told_in_one_line_that_says_what_it_was(error: str, line: st
 
 
 @pytest.mark.integration
-def test_a_new_store_is_there_whole_or_not_at_all(tmp_path: Path) -> None:
+def test_a_new_store_is_there_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever makes it may be killed between any two of the steps by which MLflow makes its tables."""
+    monkeypatch.setenv("WEFT_CACHE", str(tmp_path / "cache"))
     uri = f"sqlite:///{tmp_path}/mlflow.db"
     for steps in (1, 20):
         program = (
@@ -234,3 +239,34 @@ def test_a_new_store_is_there_whole_or_not_at_all(tmp_path: Path) -> None:
         assert done.returncode == -9
         assert not (tmp_path / "mlflow.db").exists()
     assert [one.name for one in stores.opened(uri).search_experiments()] == ["Default"]
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("damage", ["", "no tables", "cut in half"])
+def test_a_second_new_store_is_a_copy_of_what_the_first_one_began_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: str
+) -> None:
+    monkeypatch.setenv("WEFT_CACHE", str(tmp_path / "cache"))
+    first = stores.opened(f"sqlite:///{tmp_path}/first/mlflow.db")
+    first.create_experiment("only in the first")
+    (kept,) = (tmp_path / "cache" / "stores").iterdir()
+    if damage:
+        kept.write_bytes(b"" if damage == "no tables" else kept.read_bytes()[: kept.stat().st_size // 2])
+    migrated = mock.Mock(side_effect=new_store._migrate)
+    monkeypatch.setattr(new_store, "_migrate", migrated)
+    second = stores.opened(f"sqlite:///{tmp_path}/second/mlflow.db")
+    assert [(one.name, one.artifact_location) for one in second.search_experiments()] == [
+        (one.name, one.artifact_location) for one in first.search_experiments() if one.name == "Default"
+    ]
+    assert tables(tmp_path / "second" / "mlflow.db") == tables(tmp_path / "first" / "mlflow.db")
+    assert migrated.called == bool(damage)
+
+
+def tables(database: Path) -> list[tuple[str, ...]]:
+    """Return the columns of all tables; their constraints come out of MLflow's migrations in another order each time."""
+    columns = (
+        "SELECT made.name, given.name, given.type, given.pk FROM sqlite_master made JOIN pragma_table_info(made.name) given"
+        " ORDER BY 1, 2"
+    )
+    with contextlib.closing(sqlite3.connect(database)) as connection:
+        return connection.execute(columns).fetchall()
