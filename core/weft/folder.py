@@ -32,6 +32,7 @@ SUMMARY = "summary"
 
 
 _DUMPER: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)  # written in C: 2 ms and not 20
+_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 class Folder:
@@ -71,7 +72,7 @@ class Folder:
             ConfigError: this is no run's folder.
         """
         try:
-            found = yaml.safe_load(self.config.read_text())
+            found = yaml.load(self.config.read_text(), Loader=_LOADER)
         except (OSError, UnicodeDecodeError):
             raise ConfigError(f"{self.path}: not the folder of a run: it holds no {CONFIG}") from None
         except yaml.YAMLError as error:

@@ -19,6 +19,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -55,7 +56,8 @@ def write(folder: Path, title: str, record: Record | None, non_finite: Mapping[s
                 record.zeros[:, place, kind],
                 record.nonfinite[:, place, kind],
             )
-            picture.save(folder / "heatmaps" / f"{place:03d}_{_file_name(name)}_{what}.png")
+            file = folder / "heatmaps" / f"{place:03d}_{_file_name(name)}_{what}.png"
+            picture.save(file, compress_type=zlib.Z_RLE)  # cells are all runs: a third of the time for a sixth more bytes
 
 
 def histograms(record: Record) -> dict[str, NDArray[Any]]:

@@ -7,6 +7,7 @@ has MLflow load it by `weft.pyfunc`: no pickle, and the weights are stored once.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import math
@@ -15,6 +16,8 @@ import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
+
+import yaml
 
 from weft.errors import ConfigError, TrackingError
 from weft.folder import DESCRIPTION, MODEL
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
     from mlflow.entities import LoggedModel, Run
 
 _LOADER = "weft.pyfunc"
+_CONDA, _VIRTUALENV = "conda.yaml", "python_env.yaml"
 _KEY = "weft.key"
 _READY: Final = "READY"
 _UNKNOWN = "ENDPOINT_NOT_FOUND"
@@ -149,7 +153,7 @@ def _made(client: MlflowClient, run: Run, key: str, description: Mapping[str, An
 def _built(path: Path, run_id: str, model_id: str | None, folder: Path, description: Mapping[str, Any]) -> Path:
     """Write what MLflow reads of a model: everything but the model itself."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of MLflow's imports, and that there is no example: that would be a piece of the data
+        warnings.simplefilter("ignore")  # of MLflow's imports
         from mlflow import pyfunc
         from mlflow.models import Model
 
@@ -158,16 +162,32 @@ def _built(path: Path, run_id: str, model_id: str | None, folder: Path, descript
             run_id=run_id,
             model_id=model_id,
             model_uuid=model_id,
+            signature=_signature(description.get("signature") or {}),
             model_size_bytes=sum(file.stat().st_size for file in _files(folder)),
         )
-        pyfunc.save_model(
-            str(path),
-            loader_module=_LOADER,
-            mlflow_model=about,
-            signature=_signature(description.get("signature") or {}),
-            pip_requirements=description.get("requirements") or [f"weft=={description['weft']}"],
-        )
+        pyfunc.add_to_model(about, loader_module=_LOADER, conda_env=_CONDA, python_env=_VIRTUALENV, streamable=False)
+    path.mkdir()
+    about.save(str(path / "MLmodel"))
+    for name, text in _environment(tuple(description.get("requirements") or [f"weft=={description['weft']}"])).items():
+        (path / name).write_text(text)
     return path
+
+
+@functools.cache
+def _environment(requirements: tuple[str, ...]) -> Mapping[str, str]:
+    """Return the files that tell of an environment, as MLflow's flavors write them. `pyfunc.save_model` would also look, each
+    time, whether what is installed here fits: that is where they come from."""
+    from mlflow import __version__
+    from mlflow.utils.environment import _mlflow_conda_env, _PythonEnv
+
+    pinned = [f"mlflow=={__version__}", *requirements]
+    conda = _mlflow_conda_env(additional_pip_deps=pinned, install_mlflow=False)  # type: ignore[no-untyped-call]
+    virtualenv = _PythonEnv.current().to_dict()  # type: ignore[no-untyped-call]
+    return {
+        _CONDA: yaml.safe_dump(conda, default_flow_style=False),
+        _VIRTUALENV: yaml.safe_dump(virtualenv, sort_keys=False, default_flow_style=False),
+        "requirements.txt": "\n".join(pinned),
+    }
 
 
 def _signature(given: Mapping[str, Any]) -> Any:
