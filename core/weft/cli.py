@@ -63,6 +63,10 @@ def _complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> li
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED, shell_complete=_complete)
 def run(arguments: tuple[str, ...]) -> int:
     """Train one run, or with -m a sweep."""
+    if "-m" in arguments or "--multirun" in arguments:
+        from weft.sweep import process
+
+        process.warm()  # its imports take longer than all that is done before the first job
     from hydra._internal.utils import get_args_parser
 
     parser = get_args_parser()

@@ -168,7 +168,7 @@ from weft.sweep import process
 from weft.sweep.process import Call
 from weft.sweep.slots import Begun, Said, Slot, Slots, Task
 
-process.warm([])
+process.warm()
 waiting = iter([Task(Call("tests.benchmarks.sweeps:tell_time")) for _ in range(41)])
 begun, found = 0.0, []
 def take(slot):

@@ -31,7 +31,6 @@ from weft.sweep.preflight import Candidate, Plan
 from weft.sweep.results import Skipped, entries
 from weft.sweep.running import Room
 from weft.sweep.scheduling import Queue
-from weft.telemetry import shipping
 
 
 def run(hydra: Hydra, overrides: Sequence[str], console: Console, dry_run: bool = False, config_dir: str | None = None) -> int:
@@ -50,14 +49,14 @@ def run(hydra: Hydra, overrides: Sequence[str], console: Console, dry_run: bool 
     """
     if os.environ.get("MLFLOW_RUN_ID"):
         raise ConfigError("MLFLOW_RUN_ID: names one run, and a sweep makes many; unset it")
+    process.warm()
     given = list(overrides)
     config = compose.compose(hydra, overrides, RunMode.MULTIRUN)
+    process.preload(_parts(config, given))
     if config.sweep.name is None:
         given.append(f"sweep.name={datetime.now():%Y-%m-%d_%H-%M-%S-%f}")
         config = compose.compose(hydra, given, RunMode.MULTIRUN)
     order = order_of(config)
-    process.warm(_parts(config, given))
-    shipping.warm()
     told = {
         "overrides": given,
         "config_dir": config_dir and str(Path(config_dir).absolute()),
@@ -143,8 +142,8 @@ def _resume_grid(ledger: Ledger, jobs: Sequence[Job], launcher: Mapping[str, Any
         budget=budget.read(first.sweep.compare, first.sweep.budget),
         environment=ledger.noted("environment", {}),
     )
-    process.warm({(part.kind, part.component.name) for found in candidates for part in found.configuration.every_part()})
-    shipping.warm()
+    process.warm()
+    process.preload({(part.kind, part.component.name) for found in candidates for part in found.configuration.every_part()})
     plan, room = _plan(order, candidates, [], [], jobs, console)
     _write_down(ledger, plan)
     stopped = _in_slots(ledger, plan, order, room, console)

@@ -6,6 +6,7 @@ import contextlib
 import ctypes
 import json
 import multiprocessing
+import multiprocessing.util
 import os
 import signal
 import sys
@@ -26,7 +27,7 @@ _LINUX = sys.platform == "linux"
 _PR_SET_PDEATHSIG = 1
 
 PRELOADED = "WEFT_PRELOADED"
-"""Variable in which the server finds the kinds and names of the parts it is to load, as JSON."""
+"""Variable that names the file in which the server finds the kinds and names of the parts it is to load, as JSON."""
 
 
 class Tell:
@@ -68,19 +69,31 @@ def context(start: str = "forkserver") -> BaseContext:
     return multiprocessing.get_context(start if start in known else "spawn")
 
 
-def warm(parts: Collection[tuple[str, str]]) -> None:
-    """Start the server that processes are forked from, with weft, torch and these parts (kind and name) loaded. It returns at
-    once, and the imports go on beside. A server that runs stays as it is. Where there are no forks nothing happens."""
+def warm() -> None:
+    """Start the server that processes are forked from. Returns at once: its imports, torch first, go on beside. A server that
+    runs stays as it is. Where there are no forks nothing happens."""
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return
     from multiprocessing import forkserver
 
     forkserver.set_forkserver_preload(["weft.sweep.server"])
-    os.environ[PRELOADED] = json.dumps([*parts])
+    os.environ[PRELOADED] = str(_told())
     try:
         forkserver.ensure_running()
     finally:
         del os.environ[PRELOADED]
+
+
+def preload(parts: Collection[tuple[str, str]]) -> None:
+    """Have these parts (kind and name) loaded by a server that is still importing torch; a later one does without."""
+    told = _told()
+    beside = told.with_suffix(".new")
+    beside.write_text(json.dumps([*parts]))
+    beside.replace(told)
+
+
+def _told() -> Path:
+    return Path(multiprocessing.util.get_temp_dir()) / "parts.json"
 
 
 class Child:

@@ -54,6 +54,8 @@ def room(options: SlotOptions, asked: set[str], environment: Mapping[str, str]) 
         ConfigError: a device that isn't there.
     """
     way = process.context(options.start)
+    shipping.warm()  # the server is still at its imports: so are these beside it
+    summary.warm()
     there = _machine(way, environment)
     for device in options.devices or ():
         if device not in there:

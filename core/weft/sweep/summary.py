@@ -18,6 +18,7 @@ import tempfile
 import time
 import uuid
 from collections.abc import Iterable, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +74,12 @@ def _is_job(folder: Folder) -> bool:
         return bool((folder.read_config().get("sweep") or {}).get("name"))
     except ConfigError:
         return False
+
+
+def warm() -> None:
+    """Import what calculates and draws a summary: it takes as long as doing so, and at a sweep's end somebody waits."""
+    for name in ("matplotlib.backends.backend_agg", "matplotlib.figure", "scipy.special"):
+        import_module(name)
 
 
 def write(sweep: Path, found: Sequence[Entry]) -> list[Path]:

@@ -210,7 +210,7 @@ from weft.sweep import process
 from weft.sweep.process import Call
 from weft.sweep.slots import Said, Slot, Slots, Task
 
-process.warm([])
+process.warm()
 waiting = iter([Task(Call("tests.core.sweep.calls:start_child", ("hang",)))] * 2)
 for event in Slots([Slot("cpu", 1)] * 2, process.context()).run(lambda slot: next(waiting, None)):
     if isinstance(event, Said):
