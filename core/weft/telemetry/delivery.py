@@ -177,13 +177,15 @@ def begin(store: Store, opening: Mapping[str, Any], refuse: Refuse) -> Delivery:
         OutOfReach: whether there is one can't be told at present.
         Gone: it is deleted.
     """
-    run = _active(store, _known(store, opening) or _create(store, opening))
+    known = _known(store, opening)
+    run = _active(store, known) if known else _created(store, opening)
     delivery = Delivery(store, run, refuse)
     if run.info.status != "RUNNING":
         store.ask(lambda: store.client.update_run(delivery.run_id, status="RUNNING"))
     if "weft.error" in run.data.tags:  # of an attempt before this one
         store.ask(lambda: store.client.delete_tag(delivery.run_id, "weft.error"))
-    delivery.tags({**opening["tags"], "weft.key": opening["key"]})
+    there = run.data.tags
+    delivery.tags({key: value for key, value in _tags(opening).items() if there.get(key) != value})
     delivery.params(opening["params"], run.data.params)
     if opening["dataset"] is not None:
         delivery.dataset(**opening["dataset"])
@@ -224,12 +226,30 @@ def _known(store: Store, opening: Mapping[str, Any]) -> str | None:
     return str((active or found)[0].info.run_id) if found else None
 
 
-def _create(store: Store, opening: Mapping[str, Any]) -> str:
-    """Make the run. Whether a request that got no answer did so is asked the next time round."""
+def _created(store: Store, opening: Mapping[str, Any]) -> Any:
+    """Make the run, with its tags; without, where the store refuses one of them. Whether a request that got no answer did so is
+    asked the next time round."""
+    from mlflow.exceptions import MlflowException
+
     experiment = store.experiment(opening["experiment"], opening["artifact_root"])
-    tags = {"weft.key": opening["key"], "mlflow.runName": _shortened(_text(opening["name"]), _NAME_LENGTH) or opening["key"]}
-    with once():
-        return str(store.ask(lambda: store.client.create_run(experiment, opening["time"], tags)).info.run_id)
+    name = {"mlflow.runName": _shortened(_text(opening["name"]), _NAME_LENGTH) or opening["key"]}
+    tags = _tags(opening)
+
+    def create(tags: Mapping[str, str]) -> Any:
+        with once():
+            return store.ask(lambda: store.client.create_run(experiment, opening["time"], {**tags, **name}))
+
+    try:
+        return create(tags)
+    except MlflowException:
+        return create({"weft.key": opening["key"]})
+
+
+def _tags(opening: Mapping[str, Any]) -> dict[str, str]:
+    """Return what a run is tagged with, as the store takes it; last the key, by which it is known again."""
+    tags = {mended(key): _shortened(_text(value), _TAG_LENGTH) for key, value in opening["tags"].items()}
+    tags.pop("weft.key", None)
+    return {**tags, "weft.key": opening["key"]}
 
 
 def cut_params(params: Mapping[str, str]) -> dict[str, str]:

@@ -292,22 +292,25 @@ def test_row_14_who_is_not_let_in_waits_and_says_so(
 
 
 def test_row_15_a_poisoned_point_is_put_aside_and_the_others_arrive(server: FaultyServer, track: Track, client: Client) -> None:
-    tracker = begun(track(server.url, wait=0), "faults", params={"a": "1", "poison.p": "2"})
+    opening = {"params": {"a": "1", "poison.p": "2"}, "tags": {"poison.t": "3", "b": "4"}}
+    tracker = begun(track(server.url, wait=0), "faults", **opening)
     tracker.log([point("poison" if step == 700 else "loss", step / 7, step, _NOW + step) for step in range(1500)])
     tracker.tag({"poison": "1", "fine": "1"})
     tracker.end(Status.FINISHED)
-    server.plan = lambda index, path: poisoned('"poison') if path == "runs/log-batch" else None
+    server.plan = lambda index, path: poisoned('"poison') if path in ("runs/create", "runs/log-batch") else None
     ship(server.url)
     server.reset()
     finding = found(tracker)
     assert (finding.points, finding.missing, finding.doubled) == (1500, 1, 0)
     assert finding.refused == [
         'param poison.p: INVALID_PARAMETER_VALUE: no "poison here',
+        'tag poison.t: INVALID_PARAMETER_VALUE: no "poison here',
         'poison = 100.0 at step 700: INVALID_PARAMETER_VALUE: no "poison here',
         'tag poison: INVALID_PARAMETER_VALUE: no "poison here',
     ]
     (run,) = runs_of(client, server.url, tracker)
-    assert (run.info.status, run.data.params, run.data.tags["fine"]) == ("FINISHED", {"a": "1"}, "1")
+    assert (run.info.status, run.data.params) == ("FINISHED", {"a": "1"})
+    assert (run.data.tags["fine"], run.data.tags["b"]) == ("1", "4")
     assert not finding.is_right
 
 
