@@ -195,6 +195,7 @@ def _begin(
         uri=redact("tracking.uri", settings.store),
         experiment=settings.tracking.experiment,
         overrides=given,
+        dataset=chosen["dataset"],
         started=before.get("started") or time.time(),
     )
     _hold(folder, settings.reference, {})

@@ -18,7 +18,8 @@ from weft.sweep.statistics import SEEDS, Comparison, Estimate, Seeds, against_fi
 
 @dataclass(frozen=True)
 class Entry:
-    """One job: what was special about it, how it ended, what it reached, when (seconds since 1970)."""
+    """One job: what was special about it, how it ended, what it reached, when (seconds since 1970). The `objective` that it is
+    judged by is a score's name, with the dataset's where a sweep has several."""
 
     folder: Path
     choices: dict[str, str]
@@ -133,24 +134,28 @@ def command(overrides: Sequence[str], options: Sequence[str] = ()) -> str:
 
 
 def entries(sweep: Path) -> list[Entry]:
-    """Return the jobs of a sweep, best first; those without a score last. Where they went by several objectives, those of one
-    stand together. A job that was done anew, of other data, is left out."""
-    records = ((folder, folder.record()) for folder in runs(sweep))
-    found = [_entry(folder, record) for folder, record in records if "superseded" not in record]
+    """Return the jobs of a sweep, best first; those without a score last. Where they went by several objectives, or by one on
+    several datasets, those of one stand together. A job that was done anew, of other data, is left out."""
+    records = [(folder, record) for folder in runs(sweep) if "superseded" not in (record := folder.record())]
+    datasets = {str(record["dataset"]) for _, record in records if record.get("dataset")}
+    found = [_entry(folder, record, len(datasets) > 1) for folder, record in records]
     return sorted(found, key=lambda entry: (entry.score is None, entry.objective, entry.loss))
 
 
-def _entry(folder: Folder, record: dict[str, Any]) -> Entry:
+def _entry(folder: Folder, record: dict[str, Any], of_several: bool) -> Entry:
     given = record.get("overrides")
     overrides = [str(text) for text in given] if isinstance(given, list) else []
     score = record.get("score")
     reference = record.get("reference")
     scores = record.get("scores")
+    objective = str(record.get("objective") or "")
+    if of_several and objective and record.get("dataset"):
+        objective += f" of {record['dataset']}"
     return Entry(
         folder=folder.path,
         choices={key: text.partition("=")[2] for text in overrides if (key := key_of(text)) != "sweep.name"},
         status=str(record.get("status", "?")),
-        objective=str(record.get("objective") or ""),
+        objective=objective,
         score=score if isinstance(score, float) and not math.isnan(score) and record.get("status") == "FINISHED" else None,
         scores=scores if isinstance(scores, dict) else {},
         error=str(record["error"]) if record.get("error") else None,

@@ -40,6 +40,24 @@ def test_several_objectives_are_not_mixed(tmp_path: Path) -> None:
     assert [group.is_best for group in groups(entries(tmp_path))] == [True, False, True, False]
 
 
+def test_scores_on_several_datasets_are_not_held_against_each_other(tmp_path: Path) -> None:
+    for number, (dataset, model, score) in enumerate(
+        [("digits", "mlp", 0.5), ("iris", "mlp", 0.1), ("digits", "cnn", 0.3), ("iris", "linear", 0.2)]
+    ):
+        job(tmp_path, number, score, f"dataset={dataset}", f"model={model}", dataset=dataset)
+    job(tmp_path, 4, None, "dataset=iris", "model=cnn", status="FAILED", objective="")
+    assert order(tmp_path) == [2, 0, 1, 3, 4]
+    made = groups(entries(tmp_path))
+    assert [group.is_best for group in made] == [True, False, True, False, False]
+    assert [group.objective for group in made] == ["valid/loss of digits"] * 2 + ["valid/loss of iris"] * 2 + [""]
+
+
+def test_of_one_dataset_it_is_not_said(tmp_path: Path) -> None:
+    job(tmp_path, 0, 0.5, "a=1", dataset="digits")
+    job(tmp_path, 1, None, "a=2", status="FAILED")  # before it was known what data it has
+    assert {entry.objective for entry in entries(tmp_path)} == {"valid/loss"}
+
+
 def test_the_summary_is_no_job(tmp_path: Path) -> None:
     job(tmp_path, 0, 0.5)
     summary = Folder(tmp_path / "summary")
