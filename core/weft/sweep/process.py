@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import ctypes
+import functools
 import json
 import multiprocessing
 import multiprocessing.util
@@ -77,11 +79,26 @@ def warm() -> None:
     from multiprocessing import forkserver
 
     forkserver.set_forkserver_preload(["weft.sweep.server"])
+    _end_with_this_process(os.getpid())
     os.environ[PRELOADED] = str(_told())
     try:
         forkserver.ensure_running()
     finally:
         del os.environ[PRELOADED]
+
+
+@functools.cache
+def _end_with_this_process(own: int) -> None:
+    """See that the server doesn't go on with its imports when this process has ended: who reads what both print would wait."""
+    from multiprocessing import forkserver
+
+    def end() -> None:
+        server = forkserver._forkserver._forkserver_pid  # type: ignore[attr-defined]
+        if server is not None and os.getpid() == own:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(server, signal.SIGKILL)
+
+    atexit.register(end)
 
 
 def preload(parts: Collection[tuple[str, str]]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from pathlib import Path
 
@@ -252,6 +253,16 @@ class TestSortingOut:
     def test_a_value_that_never_works_is_a_mistake(self, lines: list[str]) -> None:
         with pytest.raises(ConfigError, match="it can't be\nin the job a="):
             sort_out(composed(*lines))
+
+
+@pytest.mark.integration
+def test_a_mistake_waits_for_no_import(here: Path, weft: Weft, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The server that jobs are forked from has what the command prints to, and would keep it open for as long as it imports."""
+    weft("plugins")  # from now on the catalog is known without torch
+    (here / "slow").mkdir()
+    (here / "slow" / "torch.py").write_text("import time; time.sleep(1000)")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, ["slow", os.environ.get("PYTHONPATH")])))
+    assert "modle: no such key" in weft("run", "-m", "modle=mlp", check=2).stderr
 
 
 def test_titles_say_what_is_special() -> None:
