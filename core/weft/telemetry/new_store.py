@@ -30,9 +30,8 @@ def _copied(kept: Path, to: Path) -> bool:
     try:
         shutil.copyfile(kept, to)
         with contextlib.closing(sqlite3.connect(to)) as copy:
-            return bool(
-                copy.execute("PRAGMA quick_check").fetchone() == ("ok",) and copy.execute("SELECT * FROM alembic_version")
-            )
+            is_sound = copy.execute("PRAGMA quick_check").fetchone() == ("ok",)
+            return is_sound and copy.execute("SELECT * FROM alembic_version").fetchone() is not None
     except (OSError, sqlite3.Error):
         return False
 

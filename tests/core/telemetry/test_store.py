@@ -242,7 +242,7 @@ def test_a_new_store_is_there_whole_or_not_at_all(tmp_path: Path, monkeypatch: p
 
 
 @pytest.mark.integration
-@pytest.mark.parametrize("damage", ["", "no tables", "cut in half"])
+@pytest.mark.parametrize("damage", ["", "no tables", "no version", "cut in half"])
 def test_a_second_new_store_is_a_copy_of_what_the_first_one_began_with(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: str
 ) -> None:
@@ -250,7 +250,10 @@ def test_a_second_new_store_is_a_copy_of_what_the_first_one_began_with(
     first = stores.opened(f"sqlite:///{tmp_path}/first/mlflow.db")
     first.create_experiment("only in the first")
     (kept,) = (tmp_path / "cache" / "stores").iterdir()
-    if damage:
+    if damage == "no version":
+        with contextlib.closing(sqlite3.connect(kept, isolation_level=None)) as connection:
+            connection.execute("DELETE FROM alembic_version")
+    elif damage:
         kept.write_bytes(b"" if damage == "no tables" else kept.read_bytes()[: kept.stat().st_size // 2])
     migrated = mock.Mock(side_effect=new_store._migrate)
     monkeypatch.setattr(new_store, "_migrate", migrated)
