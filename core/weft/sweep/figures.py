@@ -32,6 +32,12 @@ _WIDE = 100.0
 """Positive scores whose largest is so many times the smallest are drawn on a logarithmic scale."""
 
 
+def warm() -> None:
+    """Import what draws."""
+    import matplotlib.backends.backend_agg
+    import matplotlib.figure  # noqa: F401
+
+
 def scores(made: Sequence[Group], file: Path) -> bool:
     """Draw each setting's scores, their mean and its confidence interval, best setting on top; return whether there are any.
 

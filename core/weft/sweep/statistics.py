@@ -89,6 +89,11 @@ def by_seeds(jobs: Iterable[tuple[Seeds, float | None]]) -> dict[Seeds, float]:
     return {key: statistics.mean(scores) for key, scores in found.items()}
 
 
+def warm() -> None:
+    """Import what calculates."""
+    import scipy.special  # noqa: F401
+
+
 def estimate(scores: Iterable[float]) -> Estimate:
     """Return what finite scores say of their setting."""
     found = [*scores]

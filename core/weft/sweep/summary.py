@@ -18,7 +18,6 @@ import tempfile
 import time
 import uuid
 from collections.abc import Iterable, Sequence
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +25,7 @@ from weft import __version__, destination
 from weft.errors import ConfigError
 from weft.folder import RECORD, SUMMARY, Folder, runs
 from weft.settings import Settings
-from weft.sweep import figures, markdown
+from weft.sweep import figures, markdown, statistics
 from weft.sweep.ledger import is_sweep
 from weft.sweep.results import Entry, Group, Skipped, best_so_far, command, entries, groups
 from weft.telemetry import provenance
@@ -78,8 +77,8 @@ def _is_job(folder: Folder) -> bool:
 
 def warm() -> None:
     """Import what calculates and draws a summary: it takes as long as doing so, and at a sweep's end somebody waits."""
-    for name in ("matplotlib.backends.backend_agg", "matplotlib.figure", "scipy.special"):
-        import_module(name)
+    statistics.warm()
+    figures.warm()
 
 
 def write(sweep: Path, found: Sequence[Entry]) -> list[Path]:

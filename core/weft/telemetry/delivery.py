@@ -76,7 +76,7 @@ class Delivery:
         """Set tags."""
         from mlflow.entities import RunTag
 
-        entities = [RunTag(mended(key), _shortened(_text(value), _TAG_LENGTH)) for key, value in tags.items()]
+        entities = [RunTag(key, value) for key, value in _given_tags(tags).items()]
         for chunk in _chunks(entities, _PARAMS):
             self._batch("tag", chunk, lambda chunk: self._client.log_batch(self.run_id, tags=chunk, synchronous=True))
 
@@ -177,15 +177,15 @@ def begin(store: Store, opening: Mapping[str, Any], refuse: Refuse) -> Delivery:
         OutOfReach: whether there is one can't be told at present.
         Gone: it is deleted.
     """
+    tags = _given_tags({**opening["tags"], "weft.key": opening["key"]})
     known = _known(store, opening)
-    run = _active(store, known) if known else _created(store, opening)
+    run = _active(store, known) if known else _created(store, opening, tags)
     delivery = Delivery(store, run, refuse)
     if run.info.status != "RUNNING":
         store.ask(lambda: store.client.update_run(delivery.run_id, status="RUNNING"))
     if "weft.error" in run.data.tags:  # of an attempt before this one
         store.ask(lambda: store.client.delete_tag(delivery.run_id, "weft.error"))
-    there = run.data.tags
-    delivery.tags({key: value for key, value in _tags(opening).items() if there.get(key) != value})
+    delivery.tags({key: value for key, value in tags.items() if run.data.tags.get(key) != value})
     delivery.params(opening["params"], run.data.params)
     if opening["dataset"] is not None:
         delivery.dataset(**opening["dataset"])
@@ -226,14 +226,13 @@ def _known(store: Store, opening: Mapping[str, Any]) -> str | None:
     return str((active or found)[0].info.run_id) if found else None
 
 
-def _created(store: Store, opening: Mapping[str, Any]) -> Any:
+def _created(store: Store, opening: Mapping[str, Any], tags: Mapping[str, str]) -> Any:
     """Make the run, with its tags; without, where the store refuses one of them. Whether a request that got no answer did so is
     asked the next time round."""
     from mlflow.exceptions import MlflowException
 
     experiment = store.experiment(opening["experiment"], opening["artifact_root"])
     name = {"mlflow.runName": _shortened(_text(opening["name"]), _NAME_LENGTH) or opening["key"]}
-    tags = _tags(opening)
 
     def create(tags: Mapping[str, str]) -> Any:
         with once():
@@ -245,13 +244,6 @@ def _created(store: Store, opening: Mapping[str, Any]) -> Any:
         return create({"weft.key": opening["key"]})
 
 
-def _tags(opening: Mapping[str, Any]) -> dict[str, str]:
-    """Return what a run is tagged with, as the store takes it; last the key, by which it is known again."""
-    tags = {mended(key): _shortened(_text(value), _TAG_LENGTH) for key, value in opening["tags"].items()}
-    tags.pop("weft.key", None)
-    return {**tags, "weft.key": opening["key"]}
-
-
 def cut_params(params: Mapping[str, str]) -> dict[str, str]:
     """Return params as the store keeps them."""
     return {key: _shortened(value, _PARAM_LENGTH) for key, value in _given_params(params).items()}
@@ -260,6 +252,10 @@ def cut_params(params: Mapping[str, str]) -> dict[str, str]:
 def _given_params(params: Mapping[str, str]) -> dict[str, str]:
     names = Names()
     return {names[key]: _text(value) for key, value in params.items()}
+
+
+def _given_tags(tags: Mapping[str, str]) -> dict[str, str]:
+    return {mended(key): _shortened(_text(value), _TAG_LENGTH) for key, value in tags.items()}
 
 
 def _text(value: str) -> str:
