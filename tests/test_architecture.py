@@ -12,7 +12,8 @@ ROOT = Path(__file__).parent.parent
 CORE = ROOT / "core" / "weft"
 
 ORDER = [
-    *("errors", "parameters", "callback", "hookspecs", "kinds", "typed", "options", "cache", "catalog_cache", "catalog"),
+    *("importing", "errors", "parameters", "callback", "hookspecs", "kinds", "typed", "options", "cache"),
+    *("catalog_cache", "catalog"),
     *("__init__", "settings", "configuration", "reference", "hydra_guard", "spelling", "mistakes", "compose", "sharing"),
     *("build", "objective", "randomness", "device", "data", "regularization", "checkpoint", "folder"),
     "optimization",

@@ -13,16 +13,19 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-import torch._dynamo  # noqa: F401 (else the first optimizer imports it, for 1.3 s)
-from PIL import Image, ImageDraw  # noqa: F401
+from weft.importing import uncollected
 
-from weft.build import build
-from weft.catalog import catalog
-from weft.configuration import default_part
-from weft.errors import WeftError
-from weft.sweep import job, probe  # noqa: F401
-from weft.sweep.process import PRELOADED
-from weft.telemetry import heatmap, provenance
+with uncollected():
+    import torch._dynamo  # noqa: F401 (else the first optimizer imports it, for 1.3 s)
+    from PIL import Image, ImageDraw  # noqa: F401
+
+    from weft.build import build
+    from weft.catalog import catalog
+    from weft.configuration import default_part
+    from weft.errors import WeftError
+    from weft.sweep import job, probe  # noqa: F401
+    from weft.sweep.process import PRELOADED
+    from weft.telemetry import heatmap, provenance
 
 
 def _parts() -> Iterator[tuple[str, str]]:
@@ -37,10 +40,11 @@ def _parts() -> Iterator[tuple[str, str]]:
             yield from (("metric", metric) for metric in task.metrics)
 
 
-provenance.remember()
-for kind, name in _parts():
-    with contextlib.suppress(WeftError):
-        catalog().load(catalog().find(kind, name))
-Image.preinit()
-heatmap.font()
-gc.freeze()  # a collection in a fork would touch, and so copy, all that it shares with this process
+with uncollected():
+    provenance.remember()
+    for kind, name in _parts():
+        with contextlib.suppress(WeftError):
+            catalog().load(catalog().find(kind, name))
+    Image.preinit()
+    heatmap.font()
+    gc.freeze()  # a collection in a fork would touch, and so copy, all that it shares with this process

@@ -8,6 +8,7 @@ its steps: what it repeats then is there already.
 from __future__ import annotations
 
 import contextlib
+import gc
 import json
 import logging
 import os
@@ -361,6 +362,7 @@ def _main() -> None:
     for name, value in _CLIENT.items():
         os.environ.setdefault(name, value)
     prepare()
+    gc.freeze()  # what was imported is no garbage: a collection passes over it from now on
     told = json.loads(sys.stdin.read() or "null")
     if told is None:  # it was started to be warm, and nothing came of it
         return

@@ -15,6 +15,7 @@ from urllib.parse import quote
 from filelock import FileLock
 
 from weft.errors import ConfigError, WeftError, did_you_mean
+from weft.importing import uncollected
 from weft.telemetry import new_store
 from weft.telemetry.redaction import redact
 
@@ -278,7 +279,8 @@ def prepare() -> None:
     for name, value in SETTINGS.items():
         os.environ.setdefault(name, value)
     logging.getLogger("alembic").setLevel(logging.WARNING)
-    import_module("mlflow.store.tracking.sqlalchemy_store")
+    with uncollected():
+        import_module("mlflow.store.tracking.sqlalchemy_store")
 
 
 def locked(uri: str) -> contextlib.AbstractContextManager[object]:
