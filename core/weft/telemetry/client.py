@@ -17,7 +17,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from weft.errors import TrackingError
-from weft.telemetry.store import DIALECTS, Point, absolute_uri, check_database, database_file, in_one_line, opened, shown
+from weft.telemetry.store import (
+    DIALECTS,
+    Point,
+    absolute_uri,
+    check_database,
+    database_file,
+    fast_uri,
+    in_one_line,
+    opened,
+    shown,
+)
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -66,7 +76,7 @@ class Store:
         try:
             with once():  # who waits for an answer is told at once; who ships asks again by itself
                 check_database(self.uri)
-                client = opened(self.uri)
+                client = opened(fast_uri(self.uri))
                 client.search_experiments(max_results=1)
         except Exception as error:
             if isinstance(self._translated(error), Forbidden):
@@ -88,7 +98,7 @@ class Store:
         from weft.telemetry.fast_store import FastStore
 
         if self.uri.startswith(DIALECTS):
-            return FastStore(self.uri, "mlruns").log_points  # type: ignore[no-untyped-call]
+            return FastStore(self.uri, "mlruns").log_points
 
         def request(run_id: str, points: Sequence[Point]) -> None:
             metrics = [Metric(key, value, at, step) for key, value, step, at in points]
@@ -161,7 +171,7 @@ class Store:
         from weft.telemetry.fast_store import FastStore
 
         if self.uri.startswith(DIALECTS):
-            yield from FastStore(self.uri, "mlruns").points(run_id)  # type: ignore[no-untyped-call]
+            yield from FastStore(self.uri, "mlruns").points(run_id)
             return
         for key in keys:
             for metric in self.ask(partial(self.client.get_metric_history, run_id, key)):

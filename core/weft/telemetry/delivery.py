@@ -19,7 +19,7 @@ from weft.errors import TrackingError
 from weft.telemetry import model_entry
 from weft.telemetry.client import Gone, Store, once
 from weft.telemetry.names import Names, mended
-from weft.telemetry.store import Point, in_one_line, shown
+from weft.telemetry.store import Point, files, in_one_line, shown
 
 _PARAMS = 100  # in one request; so are the next four, by MLflow's validation
 _NAME_LENGTH = 250
@@ -45,6 +45,7 @@ class Delivery:
         self.run_id = str(run.info.run_id)
         self._store = store
         self._client = store.client
+        self._place = str(run.info.artifact_uri)
         self._refuse = refuse
         self._refused = dict.fromkeys(_listed(run, "weft.refused", "; "))
         self._non_finite = dict.fromkeys(_listed(run, "weft.non_finite", ", "))
@@ -90,8 +91,12 @@ class Delivery:
 
     def artifact(self, path: str, folder: str) -> None:
         """Keep a file, or all files of a folder."""
-        keep = self._client.log_artifacts if os.path.isdir(path) else self._client.log_artifact
-        self._try(f"artifact {path}", lambda: keep(self.run_id, path, folder or None))
+
+        def keep() -> None:
+            there = files(self._client, self._place)
+            (there.log_artifacts if os.path.isdir(path) else there.log_artifact)(path, folder or None)  # type: ignore[no-untyped-call]
+
+        self._try(f"artifact {path}", keep)
 
     def model(self, path: str, registered: str | None) -> None:
         """Keep a model as an entry of the store, which is asked for it before each attempt to make it."""

@@ -1,9 +1,12 @@
-"""MLflow's own database store, with points written in bulk.
+"""MLflow's own database store, with points and params written in bulk.
 
 The tables are MLflow's and so are the rules: a point is its key, time, step and value, and the latest of a key is the one of
 the greatest step, then time, then value. MLflow keeps them with an object a point, several times over, and asks for the latest
 rows before it writes; here one INSERT or COPY takes thousands of points, and one upsert those that are the latest. Any MLflow
 reads what this writes.
+
+What is written once a run is written by MLflow, but for what makes it slow: an object a param, all of a run read to have its
+status changed, and three settings of a connection in each of its transactions.
 """
 
 from __future__ import annotations
@@ -14,13 +17,16 @@ from functools import lru_cache
 from typing import Any
 
 import sqlalchemy as sa
-from mlflow.entities import Metric
+from mlflow.entities import Metric, Param, RunInfo, RunStatus
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
-from mlflow.store.tracking.dbmodels.models import SqlLatestMetric, SqlMetric
+from mlflow.store.db.db_types import SQLITE
+from mlflow.store.db.utils import _get_managed_session_maker
+from mlflow.store.tracking.dbmodels.models import SqlLatestMetric, SqlMetric, SqlParam
 from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 from mlflow.utils.validation import MAX_ENTITY_KEY_LENGTH, _validate_length_limit, _validate_metric_name
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import sessionmaker
 
 from weft.telemetry.store import LARGEST, Point
 from weft.telemetry.tracker import STEPS
@@ -31,7 +37,15 @@ _COPY = f"COPY {SqlMetric.__tablename__} ({', '.join(_COLUMNS)}) FROM STDIN"
 
 
 class FastStore(SqlAlchemyStore):
-    """SqlAlchemyStore, for SQLite and PostgreSQL, with another way of writing points."""
+    """SqlAlchemyStore, for SQLite and PostgreSQL, with another way of writing points, params and a run's status."""
+
+    def __init__(self, db_uri: str, default_artifact_root: str):
+        super().__init__(db_uri, default_artifact_root)
+        if self.db_type == SQLITE:
+            if not sa.event.contains(self.engine, "connect", _set_up):
+                sa.event.listen(self.engine, "connect", _set_up)
+                self.engine.dispose()  # it has connected without
+            self.ManagedSessionMaker = _get_managed_session_maker(sessionmaker(self.engine), None)
 
     def log_points(self, run_id: str, points: Sequence[Point]) -> None:
         """Write points in one transaction. Those that are there already stay as they are.
@@ -54,6 +68,47 @@ class FastStore(SqlAlchemyStore):
             rows = session.execute(sa.select(*columns).where(table.c.run_uuid == run_id))
             return [(key, math.nan if is_nan else value, step, at) for key, value, step, at, is_nan in rows]
 
+    def update_run_info(self, run_id: str, run_status: int | None, end_time: int | None, run_name: str | None) -> RunInfo:
+        """Change what is told of a run.
+
+        Raises:
+            MlflowException: there is no such run, or it is deleted.
+        """
+        if run_name:  # which is a tag as well
+            told: RunInfo = super().update_run_info(run_id, run_status, end_time, run_name)
+            return told
+        with self.ManagedSessionMaker(read_only=False) as session:
+            run = self._get_run(session, run_id)
+            self._check_run_is_active(run)
+            if run_status is not None:
+                run.status = RunStatus.to_string(run_status)
+            if end_time is not None:
+                run.end_time = end_time
+            return RunInfo(
+                run.run_uuid,
+                str(run.experiment_id),
+                run.user_id,
+                run.status,
+                run.start_time,
+                run.end_time,
+                run.lifecycle_stage,
+                run.artifact_uri,
+                run_name=run.name,
+            )
+
+    def _log_params(self, run_id: str, params: Sequence[Param]) -> None:
+        table = SqlParam.__table__
+        given = {param.key: param.value for param in params}
+        with self.ManagedSessionMaker(read_only=False) as session:
+            self._check_run_is_active(self._get_run(session, run_id))
+            here = sa.select(table.c.key, table.c.value).where(table.c.run_uuid == run_id)
+            known = {key: value for key, value in session.execute(here) if key in given}
+            if changed := {key: value for key, value in known.items() if value != given[key]}:
+                raise _refusal(f"Changing param values is not allowed: run {run_id} has {changed}")
+            rows = [{"run_uuid": run_id, "key": key, "value": value} for key, value in given.items() if key not in known]
+            if rows:
+                session.execute(sa.insert(table), rows)
+
     def _log_metrics_once(self, run_id: str, metrics: Sequence[Metric]) -> None:
         """Take what MLflow's own ways of logging hand over: a client's batch, a server's request."""
         self.log_points(run_id, [(metric.key, metric.value, metric.step, metric.timestamp) for metric in metrics])
@@ -68,6 +123,12 @@ class FastStore(SqlAlchemyStore):
             self._check_run_is_active(self._get_run(session, run_id))
             # In one order everywhere, so that two writers of a run wait for each other and don't lock each other out.
             _write(session, rows, [latest[key] for key in sorted(latest)])
+
+
+def _set_up(connection: Any, _: object) -> None:
+    """Say once what MLflow says in each transaction."""
+    for setting in ("foreign_keys = ON", "busy_timeout = 20000", "case_sensitive_like = true"):
+        connection.execute(f"PRAGMA {setting}")
 
 
 def _row(run_id: str, key: str, value: float, step: int, timestamp: int) -> dict[str, Any]:

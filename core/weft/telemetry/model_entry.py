@@ -7,13 +7,15 @@ has MLflow load it by `weft.pyfunc`: no pickle, and the weights are stored once.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import json
 import math
+import os
 import tempfile
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -21,7 +23,7 @@ import yaml
 
 from weft.errors import ConfigError, TrackingError
 from weft.folder import DESCRIPTION, MODEL
-from weft.telemetry.store import fetch, find_run, in_one_line, shown
+from weft.telemetry.store import fetch, files, find_run, in_one_line, shown
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -70,11 +72,8 @@ def record(client: MlflowClient, run_id: str, folder: Path, registered: str | No
         return None
     model_id: str = entry.model_id
     if str(entry.status) != _READY:
-        with tempfile.TemporaryDirectory(prefix="weft-") as scratch:
-            built = _built(Path(scratch) / MODEL, run_id, model_id, folder, description)
-            client.log_model_artifacts(model_id, str(built))
-        for file in _files(folder):
-            client.log_model_artifact(model_id, str(file))
+        with _built(run_id, model_id, folder, description) as built:
+            files(client, entry.artifact_location).log_artifacts(built)  # type: ignore[no-untyped-call]
         if _key(run_id, folder) != key:
             client.delete_logged_model(model_id)
             raise TrackingError(f"{folder}: was written anew while it was read")
@@ -150,8 +149,9 @@ def _made(client: MlflowClient, run: Run, key: str, description: Mapping[str, An
     )
 
 
-def _built(path: Path, run_id: str, model_id: str | None, folder: Path, description: Mapping[str, Any]) -> Path:
-    """Write what MLflow reads of a model: everything but the model itself."""
+@contextlib.contextmanager
+def _built(run_id: str, model_id: str | None, folder: Path, description: Mapping[str, Any]) -> Iterator[str]:
+    """Make a folder of all that an entry holds: what MLflow reads of a model, and links to the model itself."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of MLflow's imports
         from mlflow import pyfunc
@@ -166,11 +166,13 @@ def _built(path: Path, run_id: str, model_id: str | None, folder: Path, descript
             model_size_bytes=sum(file.stat().st_size for file in _files(folder)),
         )
         pyfunc.add_to_model(about, loader_module=_LOADER, conda_env=_CONDA, python_env=_VIRTUALENV, streamable=False)
-    path.mkdir()
-    about.save(str(path / "MLmodel"))
-    for name, text in _environment(tuple(description.get("requirements") or [f"weft=={description['weft']}"])).items():
-        (path / name).write_text(text)
-    return path
+    with tempfile.TemporaryDirectory(prefix="weft-") as scratch:
+        about.save(os.path.join(scratch, "MLmodel"))
+        for name, text in _environment(tuple(description.get("requirements") or [f"weft=={description['weft']}"])).items():
+            Path(scratch, name).write_text(text)
+        for file in _files(folder):
+            Path(scratch, file.name).symlink_to(file.absolute())
+        yield scratch
 
 
 @functools.cache
@@ -204,11 +206,8 @@ def _signature(given: Mapping[str, Any]) -> Any:
 
 
 def _keep_in_run(client: MlflowClient, run: Run, folder: Path, description: Mapping[str, Any]) -> None:
-    with tempfile.TemporaryDirectory(prefix="weft-") as scratch:
-        built = _built(Path(scratch) / MODEL, run.info.run_id, None, folder, description)
-        client.log_artifacts(run.info.run_id, str(built), MODEL)
-    for file in _files(folder):
-        client.log_artifact(run.info.run_id, str(file), MODEL)
+    with _built(run.info.run_id, None, folder, description) as built:
+        files(client, run.info.artifact_uri).log_artifacts(built, MODEL)  # type: ignore[no-untyped-call]
 
 
 def _link(client: MlflowClient, run: Run, model_id: str, description: Mapping[str, Any]) -> None:
@@ -224,13 +223,15 @@ def _score(client: MlflowClient, run: Run, model_id: str, description: Mapping[s
     from mlflow.entities import Metric
 
     metrics = []
-    for name in run.data.metrics:
-        if name.startswith(_SHOWN[description.get("weights", "best")]):
-            for found in client.get_metric_history(run.info.run_id, name):
-                if found.step == description.get("step", found.step) and math.isfinite(found.value):  # NaN would be shown as 0
-                    metrics.append(
-                        Metric(name, found.value, found.timestamp, found.step, model_id=model_id, run_id=run.info.run_id)
-                    )
+    for latest in run.data.to_proto().metrics:  # with their steps, which `run.data.metrics` leaves out
+        if latest.key.startswith(_SHOWN[description.get("weights", "best")]):
+            step = description.get("step", latest.step)
+            history = [latest] if latest.step == step else client.get_metric_history(run.info.run_id, latest.key)
+            metrics += [
+                Metric(latest.key, found.value, found.timestamp, found.step, model_id=model_id, run_id=run.info.run_id)
+                for found in history
+                if found.step == step and math.isfinite(found.value)  # NaN would be shown as 0
+            ]
     if metrics:
         client.log_batch(run.info.run_id, metrics=metrics, synchronous=True)
 

@@ -22,6 +22,7 @@ from weft.telemetry.redaction import redact
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
+    from mlflow.store.artifact.artifact_repo import ArtifactRepository
 
 SETTINGS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -133,6 +134,16 @@ def fetch(client: MlflowClient, root: str, path: str, destination: Path) -> Path
         return Path(download_artifacts(place, dst_path=str(destination), tracking_uri=client.tracking_uri))
     except (MlflowException, OSError) as error:
         raise ConfigError(f"has no {path!r} ({in_one_line(error)})") from None
+
+
+def files(client: MlflowClient, place: str) -> ArtifactRepository:
+    """Return what keeps files at the address that a store names for a run's or a model's. MLflow's own way of keeping one would
+    first ask the store for all of the run."""
+    from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+    from mlflow.utils.uri import add_databricks_profile_info_to_artifact_uri
+
+    known = add_databricks_profile_info_to_artifact_uri(place, client.tracking_uri)  # type: ignore[no-untyped-call]
+    return get_artifact_repository(known, tracking_uri=client.tracking_uri)
 
 
 def check_run(run_id: str, uri: str) -> None:
@@ -288,7 +299,7 @@ def locked(uri: str) -> contextlib.AbstractContextManager[object]:
     if database is None:
         return contextlib.nullcontext()
     database.parent.mkdir(parents=True, exist_ok=True)
-    return FileLock(f"{database}.lock")
+    return FileLock(f"{database}.lock", is_singleton=True)  # who holds it opens what asks for it
 
 
 def shown(uri: str) -> str:

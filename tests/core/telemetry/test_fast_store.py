@@ -268,3 +268,71 @@ def test_mlflow_s_own_calls_go_the_fast_way(database: Database, monkeypatch: pyt
     assert written == [("a", 1.5, 3, _NOW), ("a", 2.5, 4, _NOW)]
     read = database.client.get_run(run)
     assert (read.data.metrics, read.data.params) == ({"a": 2.5}, {"lr": "0.1"})
+
+
+def test_params_are_written_as_mlflow_writes_them(database: Database) -> None:
+    from mlflow.entities import Param
+    from mlflow.exceptions import MlflowException
+
+    def params(run: str) -> dict[str, str]:
+        return dict(database.client.get_run(run).data.params)
+
+    stock, fast = database.run(), database.run()
+    batches = [{"a": "1", "b": "ä\n'"}, {"b": "ä\n'", "c": ""}, {}]
+    for batch in batches:
+        given = [Param(key, value) for key, value in batch.items()]
+        database.client.log_batch(stock, params=given, synchronous=True)
+        database.fast.log_batch(fast, [], given, [])
+    assert params(fast) == params(stock) == {"a": "1", "b": "ä\n'", "c": ""}
+    with pytest.raises(MlflowException, match=r"Changing param values is not allowed: run \w+ has \{'a': '1'\}"):
+        database.fast.log_batch(fast, [], [Param("a", "2"), Param("new", "3")], [])
+    assert params(fast) == params(stock), "nothing of a batch that is refused"
+
+
+def test_a_status_is_changed_as_mlflow_changes_it(database: Database) -> None:
+    from mlflow.entities import RunStatus
+    from mlflow.exceptions import MlflowException
+
+    def told(run: str) -> dict[str, Any]:
+        return {**dict(database.client.get_run(run).info), "run_id": "", "run_name": "", "artifact_uri": "", "start_time": 0}
+
+    stock, fast = database.run(), database.run()
+    stock_store = database.client._tracking_client.store
+    for status, end, name in [
+        (RunStatus.FAILED, None, None),
+        (None, _NOW, None),
+        (RunStatus.FINISHED, _NOW + 1, ""),
+        (RunStatus.KILLED, _NOW + 2, "new"),
+    ]:
+        answers = [
+            dict(store.update_run_info(run, status, end, name)) for store, run in ((stock_store, stock), (database.fast, fast))
+        ]
+        assert answers[1] == dict(database.client.get_run(fast).info)
+        assert told(fast) == told(stock)
+    assert database.client.get_run(fast).data.tags["mlflow.runName"] == "new"
+    database.client.delete_run(fast)
+    for run in (fast, uuid.uuid4().hex):
+        with pytest.raises(MlflowException, match=r"must be in the 'active' state|not found"):
+            database.fast.update_run_info(run, RunStatus.FAILED, None, None)
+
+
+def test_a_connection_is_set_up_once_and_not_in_each_transaction(database: Database) -> None:
+    if database.fast.db_type != "sqlite":
+        pytest.skip("SQLite's settings")
+    statements: list[str] = []
+
+    def seen(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        statements.append(statement)
+
+    run = database.run()
+    sa.event.listen(database.fast.engine, "before_cursor_execute", seen)
+    try:
+        database.fast.get_run(run)
+    finally:
+        sa.event.remove(database.fast.engine, "before_cursor_execute", seen)
+    assert statements
+    assert not [statement for statement in statements if "PRAGMA" in statement]
+    with database.fast.ManagedSessionMaker() as session:
+        found = [session.execute(sa.text(f"PRAGMA {name}")).scalar() for name in ("foreign_keys", "busy_timeout")]
+        assert found == [1, 20_000]
+        assert session.execute(sa.text("SELECT 'a' LIKE 'A'")).scalar() == 0
