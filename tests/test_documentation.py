@@ -103,6 +103,11 @@ def test_the_readme_s_plugin_is_swept_against_a_built_in(tmp_path: Path) -> None
     )
     assert len(records) == 5, "the sweep has a run of its own, with the summary"
     assert {record["status"] for record in records} == {"FINISHED"}
+    (home / "test_leaky.py").write_text(next(block for block in blocks("python") if "conformance(" in block))
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", "error", "test_leaky.py"]
+    tested = subprocess.run(command, cwd=home, env={**os.environ, **environment}, capture_output=True, text=True, timeout=300)
+    assert tested.returncode == 0, tested.stdout
+    assert "model=leaky: " in tested.stdout
 
 
 @pytest.mark.integration

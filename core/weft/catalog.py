@@ -190,15 +190,24 @@ def register(kind: str, factory: Any = None, name: str | None = None, summary: s
     """
     if factory is None:
         return lambda made: register(kind, made, name, summary, **parameters)
-    if kind not in KINDS:
-        raise PluginError(f"no kind named {kind!r}{did_you_mean(kind, KINDS)}; there are {', '.join(KINDS)}")
-    loaded = _loaded(_offer(KINDS[kind], factory, name, summary, parameters), LOCAL)
+    loaded = local(kind, factory, name, summary, **parameters)
     others = [offer for offer in catalog().components[kind].get(loaded.component.name, []) if offer.plugin is not LOCAL]
     if others:
         raise PluginError(f"{others[0]} exists already: register yours under another name")
     _local[kind, loaded.component.name] = loaded
     catalog.cache_clear()
     return factory
+
+
+def local(kind: str, factory: Any, name: str | None = None, summary: str | None = None, **parameters: Any) -> Loaded:
+    """Return a component that is this process's own, and is not offered yet.
+
+    Raises:
+        PluginError: no such kind, or a signature that can't be read.
+    """
+    if kind not in KINDS:
+        raise PluginError(f"no kind named {kind!r}{did_you_mean(kind, KINDS)}; there are {', '.join(KINDS)}")
+    return _loaded(_offer(KINDS[kind], factory, name, summary, parameters), LOCAL)
 
 
 def _plugin(entry: EntryPoint) -> Plugin:

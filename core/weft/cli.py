@@ -275,6 +275,32 @@ def plugins(kind: str | None) -> None:
 
 
 @commands.command()
+@click.argument("names", nargs=-1)
+@click.option("--json", "file", type=click.Path(dir_okay=False, path_type=Path), help="File for the cards, as JSON.")
+@click.option("--seconds", default=60.0, show_default=True, type=click.FloatRange(min=1), help="That a component may take.")
+def check(names: tuple[str, ...], file: Path | None, seconds: float) -> int:
+    """Put components to the conformance suite.
+
+    NAMES are of plugins, of components, or KIND=NAME; by default all that is offered. Exit code 0 when all of them conform.
+    """
+    import json
+
+    from weft.catalog import catalog
+    from weft.testing import checking, showing
+
+    if file is not None and not file.absolute().parent.is_dir():
+        raise ConfigError(f"--json: {file}: there is no folder {file.parent}")
+    console = _console()
+    chosen = checking.find(catalog(), names)
+    with console.status("") as status:
+        cards = list(checking.check(chosen, seconds, lambda done, of: status.update(f"checking: {done} of {of}")))
+    showing.show(console, cards)
+    if file is not None:
+        file.write_text(json.dumps([card.dump() for card in cards], indent=1))
+    return 0 if all(card.conforms for card in cards) else 1
+
+
+@commands.command()
 @click.option("--uri", help="Store to show: a database that MLflow knows. Default: MLFLOW_TRACKING_URI, or runs/mlflow.db.")
 @click.option("--port", default=5000, show_default=True, type=click.IntRange(1, 65535))
 @click.option("--experiment", help="Experiment to open. Default: weft, where there is one.")

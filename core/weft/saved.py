@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from weft import __version__, configuration
 from weft.build import build
-from weft.catalog import LOCAL, catalog
+from weft.catalog import LOCAL, Catalog, catalog
 from weft.checkpoint import write_atomically
 from weft.configuration import Part
 from weft.errors import ConfigError
@@ -86,18 +86,20 @@ def located(run: str | Path, uri: str) -> Iterator[Path]:
         yield found
 
 
-def read(folder: Path, weights: str | None = None) -> nn.Module:
+def read(folder: Path, weights: str | None = None, offered: Catalog | None = None) -> nn.Module:
     """Return the model, on the CPU, in evaluation mode: with its best weights or its last, by default those it was tested with.
+    It is of what is `offered`, by default of the process's catalog.
 
     Raises:
         ConfigError: the folder holds no model, or its weights don't fit it.
         PluginError: the model's plugin isn't installed any more.
     """
     description = describe(folder)
-    part = configuration.part("model", description["model"], catalog())
+    offered = offered or catalog()
+    part = configuration.part("model", description["model"], offered)
     supplied = {**description["supplied"], "inputs": tuple(description["supplied"]["inputs"])}
     with kept_randomness(torch.device("cpu")):
-        model = build(part, catalog(), **supplied).to(getattr(torch, description["dtype"]))
+        model = build(part, offered, **supplied).to(getattr(torch, description["dtype"]))
     assert isinstance(model, nn.Module)
     put(model, read_weights(folder, weights), str(folder))
     return model.eval()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor, nn
 
@@ -21,6 +23,7 @@ class PoissonNLL(nn.Module):
     """
 
     tasks = ("regression",)
+    cannot: ClassVar = {"extremes": "outputs are logarithms of means: a hundred of them is past what a float holds"}
 
     def check(self, targets: Tensor) -> None:
         """Refuse targets that are no counts.

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from weft import Choice, Range
 
+Odd = Literal[1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31]
 _POOLING = {"max": nn.MaxPool2d, "average": nn.AvgPool2d}
 
 
@@ -20,7 +21,7 @@ class CNN(nn.Module):
     recognition", 1998.
 
     Raises:
-        ValueError: samples that aren't images, or too small for the poolings; an even kernel, which can't keep the size.
+        ValueError: samples that aren't images, or too small for the poolings.
     """
 
     def __init__(
@@ -29,7 +30,7 @@ class CNN(nn.Module):
         outputs: int,
         vocabulary: int | None = None,
         channels: Annotated[list[int], Range(1, 4096), "of each convolution"] = [16, 32],  # noqa: B006 - never changed
-        kernel: Annotated[int, Range(1, 31), "side of a convolution's window, odd"] = 3,
+        kernel: Annotated[Odd, "side of a convolution's window: an even one can't keep the image's size"] = 3,
         pooling: Literal["max", "average"] = "max",
         activation: Annotated[Callable[[], nn.Module], Choice("activation")] = "relu",  # type: ignore[assignment]
     ):
@@ -38,8 +39,6 @@ class CNN(nn.Module):
             raise ValueError(f"cnn takes images of shape [channels, height, width], not samples of shape {list(inputs)}")
         if not channels:
             raise ValueError("channels=[] leaves no convolution: give one number for each, such as [16, 32]")
-        if kernel % 2 == 0:
-            raise ValueError(f"kernel={kernel} is even and can't keep the image's size: take {kernel - 1} or {kernel + 1}")
         height, width = (side >> len(channels) for side in inputs[1:])
         if not (height and width):
             raise ValueError(

@@ -13,7 +13,7 @@ from PIL import Image
 
 from tests.plugins.box import make
 from tests.plugins.datasets.test_datasets import SHAPES
-from tests.plugins.datasets.test_idx import mnist
+from tests.plugins.datasets.test_idx import labels, mnist
 from weft.data import Data
 
 PYTHON_S = ("python_topics", "python_tokens", "python_packages")
@@ -36,7 +36,7 @@ def table(path: Path) -> dict[str, Any]:
 
 
 def words(path: Path) -> dict[str, Any]:
-    path.write_text("what comes next is what came before, now and then. " * 40)
+    path.write_text(", ".join(str(number**3) for number in range(400)))
     return {"path": str(path), "length": 16}
 
 
@@ -64,12 +64,15 @@ def texts(path: Path) -> dict[str, Any]:
     for place in range(20):
         folder = path / "ab"[place % 2]
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / f"{place}.txt").write_text(f"the text of number {place} is this one")
+        (folder / f"{place}.txt").write_text(f"{place**3} is the number of this text")
     return {"path": str(path), "length": 16}
 
 
 def images(path: Path) -> dict[str, Any]:
-    return {"path": str(mnist(path))}
+    many = np.arange(240)
+    return {
+        "path": str(mnist(path, train_images=np.tile(many.astype(np.uint8)[:, None, None], (3, 2)), train_labels=labels(240)))
+    }
 
 
 FILES: dict[str, Callable[[Path], dict[str, Any]]] = {

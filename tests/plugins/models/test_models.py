@@ -124,7 +124,6 @@ def test_rnn_embeds_tokens() -> None:
         (Linear, {"inputs": (6,), "vocabulary": 9}, "linear takes numbers, and this dataset's samples are tokens"),
         (MLP, {"inputs": (6,), "vocabulary": 9, "activation": nn.ReLU}, "mlp takes numbers"),
         (CNN, {"inputs": (64,)}, r"cnn takes images .* not samples of shape \[64\]"),
-        (CNN, {"inputs": (1, 8, 8), "kernel": 4}, "kernel=4 is even .* take 3 or 5"),
         (CNN, {"inputs": (1, 8, 8), "channels": []}, r"channels=\[\] leaves no convolution"),
         (CNN, {"inputs": (1, 8, 3), "channels": [4, 4]}, r"2 poolings halve the image \[8, 3\] to nothing"),
         (RBF, {"inputs": (6,), "vocabulary": 9}, "rbf takes numbers"),

@@ -1,0 +1,97 @@
+"""What is asked of losses."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from weft.testing.checks.every import compiled, gradchecked, together
+from weft.testing.outcome import Failure, Skip
+from weft.testing.subject import Subject
+
+_SAMPLES = 8
+
+
+def _given(subject: Subject, precision: str = "fp64", scale: float = 1.0) -> tuple[Any, Tensor, Tensor]:
+    """Return the loss, outputs of a model that gradients are asked of, and their targets. `scale` makes its last weights that
+    many times as large."""
+    run = subject.run(precision=precision)
+    inputs, targets = run.data.splits["train"]
+    with torch.no_grad():
+        for parameter in run.model.output.parameters():  # type: ignore[union-attr]
+            parameter.mul_(scale)
+        outputs = run.forward(inputs[:_SAMPLES])
+    return run.loss, outputs.detach().clone().requires_grad_(), targets[:_SAMPLES]
+
+
+def scalar(subject: Subject) -> None:
+    """It is one finite number, and draws nothing at random."""
+    for name in subject.data:
+        run = subject.run(name)
+        inputs, targets = run.data.splits["train"]
+        before = torch.get_rng_state()
+        value = run.loss(run.forward(inputs), targets).detach()
+        if value.shape != () or not value.is_floating_point():
+            raise Failure(f"on {name}: it returned {value.dtype} of shape {list(value.shape)} instead of a scalar")
+        if not math.isfinite(float(value)):
+            raise Failure(f"on {name}: it is {float(value)} for outputs of some ordinary model")
+        if not torch.equal(before, torch.get_rng_state()):
+            raise Failure("it draws random numbers: the same outputs would have another loss the next time")
+
+
+def gradients(subject: Subject) -> None:
+    """Its gradients, in float64, are those of what it computes."""
+    loss, outputs, targets = _given(subject)
+    gradchecked(lambda outputs: loss(outputs, targets), outputs)
+
+
+def mean(subject: Subject) -> None:
+    """A batch's loss is the mean of its pieces', by what each counts for: so gradients can be accumulated."""
+    run = subject.run(precision="fp64")
+    if getattr(run.loss, "compares_samples", False):
+        raise Skip("it says that it compares the samples of a batch")
+    inputs, targets = (half[:_SAMPLES] for half in run.data.splits["train"])
+    outputs = run.forward(inputs).detach()
+    whole = float(run.loss(outputs, targets).detach())
+    parts = [slice(0, 3), slice(3, _SAMPLES)]
+    counts = [run.batch_weight(targets[part]) for part in parts]
+    found = sum(
+        count * float(run.loss(outputs[part], targets[part]).detach()) for count, part in zip(counts, parts, strict=True)
+    )
+    if not math.isclose(whole, found / sum(counts), rel_tol=1e-6, abs_tol=1e-9):
+        raise Failure(
+            f"a batch's loss is {whole:.6g}, and {found / sum(counts):.6g} as the mean of its pieces: return a mean over "
+            "samples, say what a batch counts for in batch_weight(targets), or say compares_samples = True"
+        )
+
+
+def extremes(subject: Subject) -> None:
+    """It and its gradients stay finite for outputs that are a thousand times too large."""
+    loss, large, targets = _given(subject, "fp32", scale=1000.0)
+    value = loss(large, targets)
+    (gradient,) = torch.autograd.grad(value, large)
+    if not math.isfinite(float(value.detach())) or not gradient.isfinite().all():
+        state = "finite" if gradient.isfinite().all() else "not finite"
+        raise Failure(f"for large outputs it is {float(value.detach())}, its gradient {state}")
+
+
+def vmap(subject: Subject) -> None:
+    """Losses of several models' outputs are had at once under torch.func.vmap."""
+    loss, outputs, targets = _given(subject)
+    several = torch.stack([outputs.detach(), outputs.detach().roll(1, 0)])
+    expected = torch.stack([loss(one, targets) for one in several])
+    together(lambda outputs: loss(outputs, targets), expected, several)
+
+
+def compiles(subject: Subject) -> None:
+    """torch.compile takes it whole, and it is the same."""
+    loss, outputs, targets = _given(subject, "fp32")
+    compiled(lambda outputs: loss(outputs, targets), outputs.detach())
+
+
+CHECKS: list[Callable[[Subject], None]] = [scalar, gradients, mean, extremes]
+CAPABILITIES: list[Callable[[Subject], None]] = [vmap, compiles]
