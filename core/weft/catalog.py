@@ -12,7 +12,7 @@ import inspect
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
@@ -163,9 +163,10 @@ _local: dict[tuple[str, str], Loaded] = {}
 def catalog() -> Catalog:
     """Return the catalog of this process: every plugin that `WEFT_PLUGINS` admits, and what was registered by hand."""
     found = Catalog()
-    plugins = [_plugin(entry) for entry in _admitted(entry_points(group=GROUP))]
+    plugins = _admitted([_plugin(entry) for entry in entry_points(group=GROUP)])
     with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
-        offers = list(pool.map(catalog_cache.read, plugins))
+        waited = [catalog_cache.kept(plugin) or pool.submit(catalog_cache.asked, plugin) for plugin in plugins]
+        offers = [offer.result() if isinstance(offer, Future) else offer for offer in waited]
     for plugin, offered in zip(plugins, offers, strict=True):
         if offered.failure:
             found.failures[plugin] = offered.failure
@@ -211,23 +212,25 @@ def local(kind: str, factory: Any, name: str | None = None, summary: str | None 
 
 
 def _plugin(entry: EntryPoint) -> Plugin:
-    dist = entry.dist
-    return Plugin(entry.name, entry.value, dist.name if dist else "?", dist.version if dist else "")
+    if entry.dist is None:
+        return Plugin(entry.name, entry.value, "?", "")
+    told = entry.dist.metadata  # read anew at each access
+    return Plugin(entry.name, entry.value, told["Name"], told["Version"])
 
 
-def _admitted(entries: Iterable[EntryPoint]) -> list[EntryPoint]:
-    found = sorted(entries, key=lambda entry: (entry.dist.name if entry.dist else "", entry.name))
+def _admitted(plugins: Iterable[Plugin]) -> list[Plugin]:
+    found = sorted(plugins, key=lambda plugin: (plugin.distribution, plugin.name))
     wanted = os.environ.get("WEFT_PLUGINS")
     if wanted is None:
         return found
     names = [name.strip() for name in wanted.split(",") if name.strip()]
-    known = [entry.name for entry in found]
+    known = [plugin.name for plugin in found]
     for name in names:
         if name not in known:
             raise PluginError(
                 f"WEFT_PLUGINS: no plugin named {name!r}{did_you_mean(name, known)}; there are {', '.join(known)}"
             )
-    return [entry for entry in found if entry.name in names]
+    return [plugin for plugin in found if plugin.name in names]
 
 
 @dataclass(frozen=True)

@@ -43,20 +43,29 @@ class Offered:
     broken: list[list[str]] = field(default_factory=list)
 
 
-def read(plugin: Plugin) -> Offered:
-    """Return what the plugin offers: from the cache when nothing changed, else from a child process."""
-    stamp = _stamp(plugin)
-    file = cache.folder("catalog") / f"{_digest([plugin.distribution, plugin.name, plugin.value, sys.prefix])}.json"
+def kept(plugin: Plugin) -> Offered | None:
+    """Return what the plugin offers as the cache has it; None when something has changed since."""
     try:
-        kept = json.loads(file.read_text())
-        offered = Offered(**kept["offered"])
-        if kept["stamp"] == stamp and (not (offered.failure or offered.broken) or kept["installed"] == _installed()):
+        known = json.loads(_file(plugin).read_text())
+        offered = Offered(**known["offered"])
+        if known["stamp"] == _stamp(plugin) and (not (offered.failure or offered.broken) or known["installed"] == _installed()):
             return offered
     except (OSError, ValueError, KeyError, TypeError):
-        pass  # no cache yet, or not one of ours: the child answers again
+        pass  # no cache yet, or not one of ours
+    return None
+
+
+def asked(plugin: Plugin) -> Offered:
+    """Return what the plugin offers, by a child process, and keep it."""
+    stamp = _stamp(plugin)
     offered = ask(plugin.name, plugin.value)
-    cache.keep(file, json.dumps({"stamp": stamp, "installed": _installed(), "offered": asdict(offered)}).encode())
+    content = json.dumps({"stamp": stamp, "installed": _installed(), "offered": asdict(offered)})
+    cache.keep(_file(plugin), content.encode())
     return offered
+
+
+def _file(plugin: Plugin) -> Path:
+    return cache.folder("catalog") / f"{_digest([plugin.distribution, plugin.name, plugin.value, sys.prefix])}.json"
 
 
 def ask(name: str, value: str, patience: float = PATIENCE) -> Offered:
@@ -95,13 +104,17 @@ def answer(arguments: list[str], describe: Callable[[str, str], tuple[list[dict[
 def _stamp(plugin: Plugin) -> str:
     """Return what must be unchanged for the cache to hold: the plugin's and weft's files, and the version of torch, whose
     classes plugins register."""
-    try:
-        torch = version("torch")
-    except PackageNotFoundError:
-        torch = ""
     package = plugin.value.partition(":")[0].partition(".")[0]
-    seen = [FORMAT, plugin.version, plugin.value, sys.version, torch, list(_files(package)), _own()]
+    seen = [FORMAT, plugin.version, plugin.value, sys.version, _torch(), list(_files(package)), _own()]
     return _digest(seen)
+
+
+@functools.cache
+def _torch() -> str:
+    try:
+        return version("torch")
+    except PackageNotFoundError:
+        return ""
 
 
 @functools.cache
