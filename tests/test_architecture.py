@@ -131,7 +131,7 @@ ORDER = [
         "testing.__init__",
         "testing.showing",
     ),
-    *("listing", "help", "completion", "cli"),
+    *("scaffold", "listing", "help", "completion", "cli"),
 ]
 """From the bottom to the top: a module may import what stands before it."""
 

@@ -21,6 +21,8 @@ def test_the_wheel_runs_by_itself(tmp_path: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
     for name in ("weft/py.typed", "weft/conf/config.yaml", "weft/conf/weft.yaml", "weft_basics/__init__.py", "weft/loop.py"):
         assert name in names
+    for name in ("weft/templates/LICENSE", "weft/templates/kinds/optimizer.py.template", "weft/testing/suite.py"):
+        assert name in names
     assert not [name for name in names if name.startswith(("tests", "runs"))]
     (offered,) = [name for name in names if name.endswith("entry_points.txt")]
     assert "weft+sqlite = weft.telemetry.schemes:tracking_store" in zipfile.ZipFile(wheel).read(offered).decode()

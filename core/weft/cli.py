@@ -300,6 +300,30 @@ def check(names: tuple[str, ...], file: Path | None, seconds: float) -> int:
     return 0 if all(card.conforms for card in cards) else 1
 
 
+def _complete_kind(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    return [kind for kind in KINDS if kind.startswith(incomplete)]
+
+
+@commands.command()
+@click.argument("kind", metavar="|".join(KINDS), shell_complete=_complete_kind)
+@click.argument("name")
+@click.option("--path", "folder", metavar="FOLDER", type=click.Path(path_type=Path), help="Where to. Default: ./weft-NAME.")
+def new(kind: str, name: str, folder: Path | None) -> None:
+    """Write a plugin package to begin with.
+
+    It offers a component called NAME that works and is tested, and waits for a body of your own.
+
+    \b
+    weft new optimizer lion                           into ./weft-lion
+    """
+    from weft import scaffold
+    from weft.catalog import catalog
+
+    package = scaffold.write(kind, name, folder, catalog())
+    click.echo("\n  ".join((str(package.folder), *package.files)))
+    click.echo("\n  ".join(("now:", *package.commands)))
+
+
 @commands.command()
 @click.option("--uri", help="Store to show: a database that MLflow knows. Default: MLFLOW_TRACKING_URI, or runs/mlflow.db.")
 @click.option("--port", default=5000, show_default=True, type=click.IntRange(1, 65535))

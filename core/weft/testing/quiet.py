@@ -40,7 +40,7 @@ def watched() -> Iterator[None]:
             yield
         after = _state()
         written = sorted(path.name for path in Path(folder).iterdir())
-    changed = [f"{name} from {before[name]} to {after[name]}" for name in before if before[name] != after[name]]
+    changed = [_change(name, before[name], after[name]) for name in before if before[name] != after[name]]
     found = [
         *(f"prints {text!r}" for text in printed),
         *(f"warns: {warning.category.__name__}: {warning.message}" for warning in warned[:3]),
@@ -50,6 +50,13 @@ def watched() -> Iterator[None]:
     ]
     if found:
         raise Failure("; ".join(found))
+
+
+def _change(name: str, before: Any, after: Any) -> str:
+    """Return what has changed in words; of the environment, which holds secrets, the names only."""
+    if isinstance(before, dict):
+        return f"{name}: {', '.join(sorted(key for key in before | after if before.get(key) != after.get(key)))}"
+    return f"{name} from {before} to {after}"
 
 
 def _state() -> dict[str, Any]:

@@ -19,7 +19,7 @@ def show(console: Console, cards: Sequence[Card]) -> None:
         console.print(whole(cards[0]))
         return
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in ("component", "distribution", "", "checks", "step", "cannot"):
+    for column in ("component", "distribution", "", "checks", "step, of a plain one", "cannot"):
         table.add_column(column, no_wrap=column != "cannot")
     for card in cards:
         passed, failed = len(card.of(Verdict.PASSED)), len(card.of(Verdict.FAILED))
@@ -29,7 +29,7 @@ def show(console: Console, cards: Sequence[Card]) -> None:
             f"{card.distribution} {card.version}".strip(),
             "[green]conforms[/]" if card.conforms else "[red]fails[/]",
             f"{passed} of {passed + failed}",
-            f"{step:.2f} times" if step is not None else "",
+            f"{step:.2f}" if step is not None else "",
             ", ".join(outcome.check for outcome in card.of(Verdict.CANNOT)),
         )
     console.print(table)

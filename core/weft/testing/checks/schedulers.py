@@ -20,7 +20,7 @@ def steps(subject: Subject) -> None:
                 raise Failure(f"after step {step + 1} the learning rate is {rate}")
 
 
-def schedules(subject: Subject) -> None:
+def independent(subject: Subject) -> None:
     """Two of it in one process don't disturb each other."""
     one, other = subject.run(), subject.run()
     rates = []
@@ -34,5 +34,5 @@ def schedules(subject: Subject) -> None:
             raise Failure(f"a second one has the learning rate {found}, where the first had {expected}")
 
 
-CHECKS: list[Callable[[Subject], None]] = [steps, schedules]
+CHECKS: list[Callable[[Subject], None]] = [steps, independent]
 CAPABILITIES: list[Callable[[Subject], None]] = []
