@@ -16,6 +16,7 @@ from tests.plugins.datasets.test_datasets import SHAPES
 from tests.plugins.datasets.test_idx import labels, mnist
 from weft.data import Data
 
+WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 PYTHON_S = ("python_topics", "python_tokens", "python_packages")
 
 
@@ -64,7 +65,8 @@ def texts(path: Path) -> dict[str, Any]:
     for place in range(20):
         folder = path / "ab"[place % 2]
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / f"{place}.txt").write_text(f"{place**3} is the number of this text")
+        digits = str(10_000_000 + 7919 * place)
+        (folder / f"{place}.txt").write_text(" ".join(WORDS[int(digit)] for digit in digits))
     return {"path": str(path), "length": 16}
 
 
