@@ -8,7 +8,7 @@ import subprocess
 import sys
 import textwrap
 import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from importlib.metadata import entry_points
 from pathlib import Path
 
@@ -70,16 +70,25 @@ Install = Callable[..., None]
 
 @pytest.fixture
 def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install]:
-    """Install a distribution for this test: `install("weft-leaky", "my_leaky", source, version="0.1")`."""
+    """Install a distribution for this test: `install("weft-leaky", "my_leaky", source, requires=["weft>=0.1"])`."""
     place = tmp_path / "site"
     place.mkdir()
     monkeypatch.syspath_prepend(str(place))
 
-    def put(distribution: str, module: str, source: str, version: str = "0.1", entry: str | None = None) -> None:
+    def put(
+        distribution: str,
+        module: str,
+        source: str,
+        version: str = "0.1",
+        entry: str | None = None,
+        requires: Iterable[str] = (),
+    ) -> None:
         (place / f"{module}.py").write_text(textwrap.dedent(source))
         info = place / f"{distribution.replace('-', '_')}-{version}.dist-info"
         info.mkdir()
-        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: {version}\n")
+        lines = ["Metadata-Version: 2.1", f"Name: {distribution}", f"Version: {version}"]
+        lines += [f"Requires-Dist: {requirement}" for requirement in requires]
+        (info / "METADATA").write_text("\n".join(lines) + "\n")
         (info / "entry_points.txt").write_text(f"[weft]\n{entry or module} = {module}\n")
         catalog.cache_clear()
 

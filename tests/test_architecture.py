@@ -13,7 +13,7 @@ CORE = ROOT / "core" / "weft"
 
 ORDER = [
     *("importing", "errors", "parameters", "callback", "hookspecs", "kinds", "typed", "options", "cache"),
-    *("catalog_cache", "catalog"),
+    *("catalog_cache", "compatibility", "catalog"),
     *("__init__", "settings", "configuration", "reference", "hydra_guard", "spelling", "mistakes", "compose", "sharing"),
     *("build", "objective", "randomness", "device", "data", "regularization", "checkpoint", "folder"),
     "optimization",

@@ -2,7 +2,8 @@
 
 A plugin is an entry point of the group `weft`. What it offers is read in a child process, so that a plugin that crashes,
 hangs or imports torch can't take weft along, and is kept in a cache until the plugin's files, its version or torch's change.
-A plugin is imported into this process only when a run chooses one of its components.
+A plugin is imported into this process only when a run chooses one of its components; one that was made for another weft
+is not imported at all.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from typing import Any
 import pluggy
 
 from weft import catalog_cache, hookspecs
+from weft.compatibility import misfit
 from weft.errors import PluginError, did_you_mean
 from weft.kinds import KINDS, Kind
 from weft.options import Option, Signature, signature
@@ -30,12 +32,13 @@ GROUP = "weft"
 
 @dataclass(frozen=True)
 class Plugin:
-    """An entry point, and the distribution it belongs to."""
+    """An entry point, the distribution it belongs to, and why that one can't go with this weft, if it can't."""
 
     name: str
     value: str
     distribution: str
     version: str
+    misfit: str = ""
 
     def __str__(self) -> str:
         return f"{self.distribution} {self.version}".strip()
@@ -165,7 +168,7 @@ def catalog() -> Catalog:
     found = Catalog()
     plugins = _admitted([_plugin(entry) for entry in entry_points(group=GROUP)])
     with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
-        waited = [catalog_cache.kept(plugin) or pool.submit(catalog_cache.asked, plugin) for plugin in plugins]
+        waited = [_known(plugin) or pool.submit(catalog_cache.asked, plugin) for plugin in plugins]
         offers = [offer.result() if isinstance(offer, Future) else offer for offer in waited]
     for plugin, offered in zip(plugins, offers, strict=True):
         if offered.failure:
@@ -211,11 +214,15 @@ def local(kind: str, factory: Any, name: str | None = None, summary: str | None 
     return _loaded(_offer(KINDS[kind], factory, name, summary, parameters), LOCAL)
 
 
+def _known(plugin: Plugin) -> catalog_cache.Offered | None:
+    return catalog_cache.Offered(failure=plugin.misfit) if plugin.misfit else catalog_cache.kept(plugin)
+
+
 def _plugin(entry: EntryPoint) -> Plugin:
     if entry.dist is None:
         return Plugin(entry.name, entry.value, "?", "")
     told = entry.dist.metadata  # read anew at each access
-    return Plugin(entry.name, entry.value, told["Name"], told["Version"])
+    return Plugin(entry.name, entry.value, told["Name"], told["Version"], misfit(told.get_all("Requires-Dist") or ()))
 
 
 def _admitted(plugins: Iterable[Plugin]) -> list[Plugin]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -139,6 +140,33 @@ def test_a_broken_plugin_is_named_with_its_reason_and_stops_nobody_else(install:
     if catalog().failures:
         with pytest.raises(PluginError, match="not loaded: my_broken of weft-broken 0.1"):
             catalog().find("model", "nothing")
+
+
+@pytest.mark.parametrize(
+    ("requires", "reason"),
+    [
+        (["weft>=9"], "was made for weft >=9, and this is weft 0.1.0: install the one that goes with the other"),
+        (["numpy>=2", "Weft[search] (<0.1)"], "was made for weft <0.1, and this"),
+        (["weft !=0.1.0 ; python_version >= '3'"], "was made for weft !=0.1.0, and this"),
+        (["weft~=0.1", "weft>=9; extra == 'new'", "weft-lion>=9", "weft.lion>=9", "weft_lion>=9", "wefty>=9", "lion>=9"], ""),
+        (["weft"], ""),
+        (["weft>=not-a-version"], ""),
+        ([], ""),
+    ],
+)
+def test_a_plugin_made_for_another_weft_is_named_and_not_imported(
+    install: Install, tmp_path: Path, requires: list[str], reason: str
+) -> None:
+    touched = tmp_path / "imported"
+    install("weft-leaky", "my_leaky", f"open({str(touched)!r}, 'w').close()\n" + textwrap.dedent(LEAKY), requires=requires)
+    failures = {str(plugin): text for plugin, text in catalog().failures.items()}
+    assert failures.get("weft-leaky 0.1", "").startswith(reason)
+    assert touched.exists() == ("leaky" in catalog().names("model")) == (not reason)
+    if reason:
+        with pytest.raises(
+            PluginError, match=r"no model named 'leaky'.*\nnot loaded: my_leaky of weft-leaky 0.1 \(was made for"
+        ):
+            catalog().find("model", "leaky")
 
 
 def test_one_component_that_cannot_be_used_leaves_the_others(install: Install) -> None:
