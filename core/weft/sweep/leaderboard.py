@@ -19,6 +19,7 @@ from weft.sweep.statistics import FEW, SEEDS, SIGNIFICANCE
 PLACE, INTERVAL = "#", "95 % interval"
 _LONG = 8  # letters of a number that somebody has typed
 ALIKE, UNTESTED = "≈", "?"
+SCALES = "each loss has a scale of its own: to hold losses against each other, give a metric, such as objective=valid/accuracy"
 """Marks of a setting that can't be told apart from the best, and of one with too few scores to tell."""
 BLANK = "\u2007"
 """A space as wide as a digit, in the place of a mark."""
@@ -89,7 +90,11 @@ def board(found: Sequence[Entry], most: int | None = None) -> Board:
         best=frozenset(at for at, row in enumerate(shown) if _is_best(row, at)),
         faults=frozenset(at for at, row in enumerate(shown) if not _is_whole(row)),
         spare=(*reversed(tests), INTERVAL),
-        notes=(*[f"and {left} more"] * bool(left), *(explained(made) if repeated else [])),
+        notes=(
+            *[f"and {left} more"] * bool(left),
+            *(explained(made) if repeated else []),
+            *[SCALES] * any(" by " in text for text in objectives),
+        ),
     )
 
 

@@ -8,18 +8,21 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import accumulate
+from itertools import accumulate, chain
 from pathlib import Path
 from typing import Any
 
 from weft.folder import Folder, runs
 from weft.sweep.statistics import SEEDS, Comparison, Estimate, Seeds, against_first, by_seeds, estimate, grouped, seeds
 
+OWN_LOSS = "/loss"
+"""What an objective ends with that is a split's mean of the loss which was trained with."""
+
 
 @dataclass(frozen=True)
 class Entry:
     """One job: what was special about it, how it ended, what it reached, when (seconds since 1970). The `objective` that it is
-    judged by is a score's name, with the dataset's where a sweep has several."""
+    judged by is a score's name, with the dataset's where a sweep has several, and the loss where that is the score."""
 
     folder: Path
     choices: dict[str, str]
@@ -134,23 +137,37 @@ def command(overrides: Sequence[str], options: Sequence[str] = ()) -> str:
 
 
 def entries(sweep: Path) -> list[Entry]:
-    """Return the jobs of a sweep, best first; those without a score last. Where they went by several objectives, or by one on
-    several datasets, those of one stand together. A job that was done anew, of other data, is left out."""
+    """Return the jobs of a sweep, best first; those without a score last. Where their scores can't be held against each other,
+    those of one scale stand together. A job that was done anew, of other data, is left out."""
     records = [(folder, record) for folder in runs(sweep) if "superseded" not in (record := folder.record())]
-    datasets = {str(record["dataset"]) for _, record in records if record.get("dataset")}
-    found = [_entry(folder, record, len(datasets) > 1) for folder, record in records]
+    judged = _judged([record for _, record in records])
+    found = [_entry(folder, record, objective) for (folder, record), objective in zip(records, judged, strict=True)]
     return sorted(found, key=lambda entry: (entry.score is None, entry.objective, entry.loss))
 
 
-def _entry(folder: Folder, record: dict[str, Any], of_several: bool) -> Entry:
+def _judged(records: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return what each job is judged by: its objective, and what that is of where it isn't the same in all of them. Scores on
+    several datasets are not of one scale, and values of several losses aren't."""
+    datasets = {str(record["dataset"]) for record in records if record.get("dataset")}
+    losses = [record.get("loss") or {} for record in records]
+    known = [loss for loss in losses if loss]
+    varied = [key for key in dict.fromkeys(chain(*known)) if len({loss.get(key) for loss in known}) > 1]
+    found = []
+    for record, loss in zip(records, losses, strict=True):
+        objective = str(record.get("objective") or "")
+        of = f" of {record['dataset']}" if objective and len(datasets) > 1 and record.get("dataset") else ""
+        options = [f" {key}={loss[key]}" for key in varied if key != "loss" and key in loss]
+        by = f" by {loss['loss']}{''.join(options)}" if varied and loss and objective.endswith(OWN_LOSS) else ""
+        found.append(f"{objective}{of}{by}")
+    return found
+
+
+def _entry(folder: Folder, record: dict[str, Any], objective: str) -> Entry:
     given = record.get("overrides")
     overrides = [str(text) for text in given] if isinstance(given, list) else []
     score = record.get("score")
     reference = record.get("reference")
     scores = record.get("scores")
-    objective = str(record.get("objective") or "")
-    if of_several and objective and record.get("dataset"):
-        objective += f" of {record['dataset']}"
     return Entry(
         folder=folder.path,
         choices={key: text.partition("=")[2] for text in overrides if (key := key_of(text)) != "sweep.name"},

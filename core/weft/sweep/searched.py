@@ -20,6 +20,7 @@ from weft.sweep import running, search_figures
 from weft.sweep.ledger import Ledger, State
 from weft.sweep.orders import Order, begun, check, opened
 from weft.sweep.preflight import Candidate, Verdict
+from weft.sweep.results import OWN_LOSS
 from weft.sweep.search import Search, SearchOptions
 from weft.sweep.space import Space, Values, space
 from weft.sweep.trials import Trials, representatives
@@ -53,9 +54,11 @@ def run(
     check(config, order, [candidate.configuration for candidate in tries])
     room = running.room(order.options, {candidate.configuration.settings.device for candidate in tries}, order.environment)
     verdicts = running.tried(tries, room, order.patience, console)
-    maximize = _way(verdicts, options)
+    objective = _objective(verdicts)
+    maximize = options.maximizes(objective.startswith("max:"))
     console.print(f"search {order.folder.name}, in {order.folder}", highlight=False, soft_wrap=True)
     spaces = _spaces(whole, order)
+    _check_scale(spaces, objective)
     _show(whole, spaces, options, order, verdicts, console)
     if dry_run:
         return 0
@@ -83,11 +86,11 @@ def _sound(job: Composed) -> Configuration:
     return job.configuration
 
 
-def _way(verdicts: Sequence[Verdict], options: SearchOptions) -> bool:
-    """Return whether more is better, as the objective of the jobs says.
+def _objective(verdicts: Sequence[Verdict]) -> str:
+    """Return what all jobs go by, as `min:valid/loss`.
 
     Raises:
-        ConfigError: none of them can be; they go by several objectives; or the search was told another direction.
+        ConfigError: none of them can be, or they go by several.
     """
     sound = [verdict.facts for verdict in verdicts if verdict.facts is not None]
     if not sound:
@@ -98,7 +101,25 @@ def _way(verdicts: Sequence[Verdict], options: SearchOptions) -> bool:
         raise ConfigError(
             f"objective: a search compares its jobs by one, and these go by {' and '.join(objectives)}; give one that all have"
         )
-    return options.maximizes(objectives[0].startswith("max:"))
+    return objectives[0]
+
+
+def _check_scale(spaces: Mapping[str, Space], objective: str) -> None:
+    """Refuse to search for the loss that is the smallest number: that isn't the best one.
+
+    Raises:
+        ConfigError: the loss is what jobs are judged by, and varies within a search.
+    """
+    if not objective.endswith(OWN_LOSS):
+        return
+    for item in (item for part in spaces.values() for item in part.dimensions):
+        if item.target.partition(".")[0] in ("loss", "class_weights") and not (
+            isinstance(item.values, Values) and len(item.values.texts) == 1
+        ):
+            raise ConfigError(
+                f"objective: {objective.partition(':')[2]} has another scale with each loss, and this search varies "
+                f"{item.key} ({item.values}); give a metric, such as objective=valid/accuracy"
+            )
 
 
 def _spaces(whole: Space, order: Order) -> dict[str, Space]:

@@ -150,6 +150,10 @@ class TestGrid:
             ("hydra/sweeper=optuna hydra/launcher=basic", "hydra/launcher: hydra._internal"),
             ("hydra/sweeper=optuna sweep.compare=model sweep.budget=3", "sweep.compare: model is not varied here"),
             ("hydra/sweeper=optuna seed=0,x", "seed: "),
+            (
+                "hydra/sweeper=optuna dataset=iris loss=cross_entropy,focal",
+                "objective: valid/loss has another scale with each loss, and this search varies loss (cross_entropy, ",
+            ),
             ("hydra/sweeper=optuna dataset=iris model=cnn,mpl", "model"),
         ):
             done = weft("run", "-m", "model=linear", "seed=0,1", *line.split(), check=2)

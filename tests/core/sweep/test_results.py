@@ -9,6 +9,7 @@ import pytest
 
 from tests.core.sweep.sweeps import grid, job
 from weft.folder import Folder
+from weft.sweep.leaderboard import board
 from weft.sweep.results import Entry, best_so_far, command, differing, entries, groups
 
 
@@ -50,6 +51,33 @@ def test_scores_on_several_datasets_are_not_held_against_each_other(tmp_path: Pa
     made = groups(entries(tmp_path))
     assert [group.is_best for group in made] == [True, False, True, False, False]
     assert [group.objective for group in made] == ["valid/loss of digits"] * 2 + ["valid/loss of iris"] * 2 + [""]
+
+
+def test_losses_of_several_scales_are_not_held_against_each_other(tmp_path: Path) -> None:
+    losses = [
+        ({"loss": "cross_entropy", "class_weights": None}, 0.7),
+        ({"loss": "huber", "loss.delta": 2.0, "class_weights": None}, 0.2),
+        ({"loss": "huber", "loss.delta": 1.0, "class_weights": None}, 0.1),
+        ({"loss": "cross_entropy", "class_weights": None}, 0.6),
+    ]
+    for number, (loss, score) in enumerate(losses):
+        job(tmp_path, number, score, f"a={number}", loss=loss)
+    made = groups(entries(tmp_path))
+    assert [(group.objective, group.is_best) for group in made] == [
+        ("valid/loss by cross_entropy", True),
+        ("valid/loss by cross_entropy", False),
+        ("valid/loss by huber loss.delta=1.0", True),
+        ("valid/loss by huber loss.delta=2.0", True),
+    ]
+    assert "each loss has a scale of its own" in board(entries(tmp_path)).notes[0]
+
+
+def test_losses_are_held_against_each_other_by_a_metric(tmp_path: Path) -> None:
+    for number, loss in enumerate(("cross_entropy", "focal")):
+        judged = {"objective": "valid/accuracy", "maximize": True}
+        job(tmp_path, number, 0.9, f"loss={loss}", loss={"loss": loss, "class_weights": None}, **judged)
+    assert {entry.objective for entry in entries(tmp_path)} == {"valid/accuracy"}
+    assert not board(entries(tmp_path)).notes
 
 
 def test_of_one_dataset_it_is_not_said(tmp_path: Path) -> None:
