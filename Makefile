@@ -7,7 +7,10 @@ READY := $(VENV)/.ready
 # The index that torch comes from, when not pip's own: see "Installing" in README.md.
 TORCH_INDEX ?=
 
-.PHONY: demo primer test accept check coverage bench soak clean
+# Packages of their own, each with its environment; that of the example is made by `make test`, from wheels.
+PACKAGES := $(filter-out weft-example,$(notdir $(patsubst %/,%,$(dir $(wildcard plugins/*/pyproject.toml)))))
+
+.PHONY: demo primer test test-plugins $(PACKAGES) accept check coverage bench soak clean
 
 demo: $(READY)
 	$(BIN)/weft run -m model=mlp,cnn optimizer=muon,adamw "regularizer=none,[dropout,l2]" optimizer.lr=3e-3 epochs=15
@@ -20,6 +23,12 @@ primer: $(READY)
 # by their number of tests the longest, which are of sweeps, would come last, and leave the other process without work.
 test: check
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+
+# The packages in plugins/, or one: make weft-keras. With -j as many at a time.
+test-plugins: $(PACKAGES)
+
+$(PACKAGES): %: plugins/%/.venv/.ready
+	cd plugins/$@ && .venv/bin/python -m pytest
 
 # What trains for long: all systems and their variants on real data, over several seeds.
 accept: $(READY)
@@ -43,11 +52,19 @@ soak: $(READY)
 	$(BIN)/python -m tests.core.telemetry.faults $(or $(FAULTS),10000) $(SEED)
 
 clean:
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) plugins/*/.venv .mypy_cache .pytest_cache .ruff_cache
+
+# $(call environment,FOLDER,WHAT): a new environment, and what is installed into it.
+define environment
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "weft needs Python 3.11 or newer: make PYTHON=python3.11 …")'
+	$(PYTHON) -m venv $(1)
+	$(if $(TORCH_INDEX),$(1)/bin/python -m pip install --quiet -c constraints.txt --index-url $(TORCH_INDEX) torch)
+	$(1)/bin/python -m pip install --quiet -c constraints.txt $(2)
+	@touch $@
+endef
 
 $(READY): pyproject.toml constraints.txt
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "weft needs Python 3.11 or newer: make PYTHON=python3.11 …")'
-	$(PYTHON) -m venv $(VENV)
-	$(if $(TORCH_INDEX),$(BIN)/python -m pip install --quiet -c constraints.txt --index-url $(TORCH_INDEX) torch)
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev]'
-	@touch $@
+	$(call environment,$(VENV),-e '.[dev]')
+
+plugins/%/.venv/.ready: plugins/%/pyproject.toml pyproject.toml constraints.txt
+	$(call environment,plugins/$*/.venv,-e . -e 'plugins/$*[test]')

@@ -23,7 +23,7 @@ import pluggy
 
 from weft import catalog_cache, hookspecs
 from weft.compatibility import misfit
-from weft.errors import PluginError, did_you_mean
+from weft.errors import PluginError, UnusableError, did_you_mean
 from weft.kinds import KINDS, Kind
 from weft.options import Option, Signature, signature
 
@@ -118,17 +118,18 @@ class Catalog:
         """Return the component of that name.
 
         Raises:
-            PluginError: there is none, or there are two; says what there is and which plugins did not load.
+            PluginError: there is none; says what there is and which plugins did not load.
+            UnusableError: there are two, or it is broken.
         """
         offers = self.components[kind].get(name, [])
         if len(offers) > 1:
             owners = " and ".join(f"{offer.path} ({offer.plugin})" for offer in offers)
-            raise PluginError(
+            raise UnusableError(
                 f"{kind}={name}: offered by {owners}; uninstall one, or restrict WEFT_PLUGINS to the entry points you want"
             )
         if not offers and (kind, name) in self.broken:
             plugin, reason = self.broken[kind, name]
-            raise PluginError(f"{kind}={name}: of {plugin}, can't be used: {reason}")
+            raise UnusableError(f"{kind}={name}: of {plugin}, can't be used: {reason}")
         if not offers:
             names = self.names(kind)
             there = f"there are {', '.join(names)}" if names else "there are none"

@@ -4,6 +4,7 @@ WeftError                 exit 1: the run or weft itself failed
 ├── UserError             exit 2: what was asked can't be done; nothing was built or written
 │   ├── ConfigError       an unknown or ill-typed key, option, choice or range; parts that don't fit each other
 │   ├── PluginError       a plugin that is missing, broken, misspelt or in conflict with another
+│   │   └── UnusableError one that is there, and is broken or in conflict
 │   └── JournalError      a file that is no journal, or one of a format that this weft doesn't know
 ├── NonFiniteError        the loss became NaN or infinite
 ├── Interrupted           a signal asked the run to stop; it did so after a checkpoint
@@ -32,6 +33,10 @@ class ConfigError(UserError):
 
 class PluginError(UserError):
     """A plugin that can't be used, and why."""
+
+
+class UnusableError(PluginError):
+    """A component that is there and can't be used: it is broken, or two plugins offer its name. No slip of the user's."""
 
 
 class JournalError(UserError):

@@ -12,7 +12,7 @@ from yaml import YAMLError
 
 from weft import spelling
 from weft.catalog import catalog
-from weft.errors import ConfigError, PluginError, did_you_mean
+from weft.errors import ConfigError, PluginError, UnusableError, UserError, did_you_mean
 from weft.kinds import KINDS
 
 
@@ -22,6 +22,7 @@ def explained(overrides: Sequence[str]) -> Iterator[None]:
 
     Raises:
         ConfigError: in the place of theirs.
+        UnusableError: a plugin's component that was chosen is broken, or in conflict with another's.
     """
     try:
         yield
@@ -29,9 +30,11 @@ def explained(overrides: Sequence[str]) -> Iterator[None]:
         raise _explained(error, overrides) from None
 
 
-def _explained(error: Exception, overrides: Sequence[str]) -> ConfigError:
+def _explained(error: Exception, overrides: Sequence[str]) -> UserError:
     """Return what Hydra or OmegaConf said, in the terms of what the user typed."""
     cause = error.__cause__ if isinstance(error.__cause__, OmegaConfBaseException) else error
+    if isinstance(error.__cause__, UnusableError):
+        return UnusableError(str(error.__cause__))
     if isinstance(error.__cause__, PluginError):
         return ConfigError(str(error.__cause__))
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
@@ -51,11 +54,13 @@ def _explained(error: Exception, overrides: Sequence[str]) -> ConfigError:
     return ConfigError(f"{culprit + ': ' if culprit else ''}{first_line(error)}")
 
 
-def _unknown_choice(file: str, known: Sequence[str]) -> ConfigError:
+def _unknown_choice(file: str, known: Sequence[str]) -> UserError:
     group, _, name = file.removesuffix(".yaml").rpartition("/")
     if group in KINDS:
         try:
             catalog().find(group, name)
+        except UnusableError as error:
+            return UnusableError(str(error))
         except PluginError as error:
             return ConfigError(f"{group}={name}: {error}")
     there = f"there are {', '.join(known)}" if known else "there are none"

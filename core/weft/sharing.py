@@ -65,7 +65,7 @@ class Composer:
         assert isinstance(loader, ConfigLoaderImpl)
         _, self._repository = loader._parse_overrides_and_create_caching_repo(compose.CONFIG, self._kept)
         self._groups: dict[str, bool] = {}
-        self._bases: dict[tuple[str, ...], _Base | ConfigError] = {}
+        self._bases: dict[tuple[str, ...], _Base | UserError] = {}
 
     def job(self, overrides: Sequence[str]) -> Composed:
         """Return one job, composed and read."""
@@ -129,11 +129,11 @@ class Composer:
         if choices not in self._bases:
             try:
                 self._bases[choices] = self._composed([*self._kept, *choices])
-            except ConfigError as error:
-                self._bases[choices] = ConfigError(str(error))
+            except UserError as error:
+                self._bases[choices] = type(error)(str(error))  # without the frames that led to it
         base = self._bases[choices]
-        if isinstance(base, ConfigError):
-            raise ConfigError(str(base))
+        if isinstance(base, UserError):
+            raise type(base)(str(base))
         return base
 
     def _composed(self, overrides: Sequence[str]) -> _Base:

@@ -19,7 +19,7 @@ from rich.console import Console
 
 from weft import __version__, compose, destination, sharing
 from weft.catalog import catalog
-from weft.errors import ConfigError
+from weft.errors import ConfigError, UnusableError
 from weft.folder import Folder
 from weft.kinds import KINDS
 from weft.sharing import Composed
@@ -168,7 +168,8 @@ def _parts(config: DictConfig, overrides: Iterable[str]) -> set[tuple[str, str]]
 def sort_out(composed: Sequence[Composed]) -> tuple[list[Candidate], list[Skipped]]:
     """Return the jobs that could be composed, and those of a grid that could not.
 
-    A value that works in some jobs and not in others makes pairs that don't fit. One that works in none is a mistake.
+    A value that works in some jobs and not in others makes pairs that don't fit. One that works in none is a mistake, but for a
+    component that is there and broken, or in conflict: that is its plugin's, and stops only the jobs that choose it.
 
     Raises:
         UserError: the first mistake.
@@ -178,7 +179,7 @@ def sort_out(composed: Sequence[Composed]) -> tuple[list[Candidate], list[Skippe
     refused = []
     for job in composed:
         if job.error is not None:
-            if not working.issuperset(job.overrides):
+            if not sound or not (working.issuperset(job.overrides) or isinstance(job.error, UnusableError)):
                 raise type(job.error)(f"{job.error}\nin the job {' '.join(job.overrides)}")
             refused.append(Skipped(job.overrides, str(job.error)))
     return sound, refused

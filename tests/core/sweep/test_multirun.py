@@ -11,7 +11,7 @@ import pytest
 
 from tests.core.sweep.conftest import WEFT, Weft, jobs, recorded, states
 from tests.core.sweep.test_slots import is_gone, until
-from weft.errors import ConfigError
+from weft.errors import ConfigError, UnusableError, UserError
 from weft.folder import Folder
 from weft.sharing import Composed
 from weft.sweep.ledger import State
@@ -236,11 +236,10 @@ class TestChanges:
         assert sorted(run.info.status for run in recorded(here)) == ["FINISHED", "FINISHED"]
 
 
-def composed(*lines: str) -> list[Composed]:
+def composed(*lines: str, error: type[UserError] = ConfigError) -> list[Composed]:
     """Jobs, of which those with a `!` could not be composed."""
-    error = ConfigError("it can't be")
     return [
-        Composed(tuple(line.strip("!").split()), None, error)
+        Composed(tuple(line.strip("!").split()), None, error("it can't be"))
         if line.endswith("!")
         else Composed(tuple(line.split()), object(), None)  # type: ignore[arg-type]
         for line in lines
@@ -257,6 +256,13 @@ class TestSortingOut:
     def test_a_value_that_never_works_is_a_mistake(self, lines: list[str]) -> None:
         with pytest.raises(ConfigError, match="it can't be\nin the job a="):
             sort_out(composed(*lines))
+
+    def test_a_component_that_can_t_be_used_stops_only_those_that_choose_it(self) -> None:
+        sound, refused = sort_out(composed("a=1 b=1", "a=2 b=1!", error=UnusableError))
+        assert [job.overrides for job in sound] == [("a=1", "b=1")]
+        assert [job.overrides for job in refused] == [("a=2", "b=1")]
+        with pytest.raises(UnusableError, match="it can't be\nin the job a=1"):
+            sort_out(composed("a=1 b=1!", "a=2 b=1!", error=UnusableError))
 
 
 @pytest.mark.integration
