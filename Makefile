@@ -67,4 +67,7 @@ $(READY): pyproject.toml constraints.txt
 	$(call environment,$(VENV),-e '.[dev]')
 
 plugins/%/.venv/.ready: plugins/%/pyproject.toml pyproject.toml constraints.txt
-	$(call environment,plugins/$*/.venv,-e . -e 'plugins/$*[test]')
+	$(call environment,plugins/$*/.venv,-e . $(BESIDE) -e 'plugins/$*[test]')
+
+# For the experiment `frameworks`.
+plugins/weft-tensorflow/.venv/.ready: BESIDE := -e plugins/weft-keras

@@ -1,0 +1,51 @@
+"""What of the library isn't offered, and why: by kind, and by the name of its class in lower case."""
+
+_WEFT_HAS_IT = "weft has it"
+_TORCH = "torch's own; weft has it"
+
+LEFT_OUT: dict[str, dict[str, str]] = {
+    "optimizer": {
+        "adadelta": _WEFT_HAS_IT,
+        "adafactor": _WEFT_HAS_IT,
+        "adahessian": "it needs the graph of the gradients (create_graph=True), which a run doesn't keep",
+        "adalomo": "it has no step(): it updates within a backward pass of its own",
+        "adam": _TORCH,
+        "adamax": _WEFT_HAS_IT,
+        "adamw": _TORCH,
+        "asgd": "weft has the name, for averaged SGD; this is another algorithm",
+        "bsam": "tried: its step never takes back the noise and the move uphill, and the loss rises",
+        "cpuoffloadoptimizer": "it moves state between a GPU and the CPU, and needs a GPU",
+        "demo": "it exchanges updates with other processes, and needs torch.distributed",
+        "distributedmuon": "it shares matrices among processes, and needs torch.distributed",
+        "dynamiclossscaler": "no optimizer: it scales losses, which precision=fp16 does",
+        "lbfgs": _TORCH,
+        "lomo": "it has no step(): it updates within a backward pass of its own",
+        "lorarite": "it is for pairs of low-rank matrices (LoRA), one after the other",
+        "muon": _WEFT_HAS_IT,
+        "muonclip": "it clips by the largest attention logits, which a run doesn't hand over; without them it is muon",
+        "nadam": _TORCH,
+        "pcgrad": "it needs the losses of several tasks apart",
+        "radam": _WEFT_HAS_IT,
+        "rmsprop": _TORCH,
+        "rotograd": "no optimizer: a module for the losses of several tasks",
+        "safefp16optimizer": "it keeps weights in half precision, and scales the loss itself; precision=fp16 does it in weft",
+        "scionlight": "it keeps its momentum in gradients that aren't zeroed, and a run zeroes them; scion has a place for it",
+        "sgd": _TORCH,
+        "shampoo": "tried: roots of singular matrices, such as a softmax's, stop being finite; not scalableshampoo's",
+        "sophiah": "it needs the graph of the gradients (create_graph=True), which a run doesn't keep",
+        "trac": "tried: it draws weights back to the first ones at every step, and a thousand steps change nothing",
+    },
+    "loss": {},
+    "scheduler": {
+        "constantlr": f"{_TORCH}, as constant",
+        "cosineannealinglr": f"{_TORCH}, as cosine",
+        "cosineannealingwarmrestarts": f"{_TORCH}, as cosine_restarts",
+        "cycliclr": f"{_TORCH}, as cyclic",
+        "deberta_v3_large_lr_scheduler": "no scheduler: it groups the weights of one model",
+        "multiplicativelr": "it multiplies by a function, which no option can be",
+        "multisteplr": f"{_TORCH}, as multi_step",
+        "onecyclelr": f"{_TORCH}, as one_cycle",
+        "proportionscheduler": "no schedule of the learning rate: it makes another number follow it",
+        "steplr": f"{_TORCH}, as step",
+    },
+}
