@@ -37,7 +37,7 @@ _MET = frozenset(
     num_heads output_dim output_shape padding pool_size quantization_config rate recurrent_activation recurrent_dropout renorm
     renorm_clipping renorm_momentum reset_after return_sequences return_state rms_scaling scale seed sliding_window stateful
     strides synchronized threshold trainable unit_forget_bias units unroll use_bias use_gate value_dim
-    zero_output_for_mask""".split()
+    zero_output_for_mask""".split()  # noqa: SIM905 - words, not code
 )
 """The options that are reckoned with below. A layer of a later Keras that has another one is left to Keras."""
 _OF_WEIGHTS = ("_initializer", "_regularizer", "_constraint")
