@@ -76,7 +76,8 @@ def test_in_a_run_it_is_as_weft_s_own_penalty(tmp_path: Path, monkeypatch: pytes
     assert weft.run(*common, layer).scores == pytest.approx(without.scores)
     from mlflow import MlflowClient
 
-    metrics = MlflowClient(f"sqlite:///{tmp_path}/runs/mlflow.db").get_run(with_it.run_id).data.metrics
+    run_id = with_it.run_id  # once it is there: a store that is opened meanwhile would be made twice
+    metrics = MlflowClient(f"sqlite:///{tmp_path}/runs/mlflow.db").get_run(run_id).data.metrics
     assert metrics["train/penalty.keras_own"] > 0
     with pytest.raises(UserError, match=r"regularizer=keras_own: .* has none: give a layer a kernel_regularizer"):
         weft.run("model=mlp", "regularizer=keras_own")

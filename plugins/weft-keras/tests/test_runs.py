@@ -63,7 +63,8 @@ def test_weights_gradients_and_updates_are_recorded_by_their_names(here: Path) -
     result = weft.run("model=keras_mlp", "epochs=2", "observe.every=1")
     from mlflow import MlflowClient
 
-    keys = MlflowClient(f"sqlite:///{here}/runs/mlflow.db").get_run(result.run_id).data.metrics
+    run_id = result.run_id  # once it is there: a store that is opened meanwhile would be made twice
+    keys = MlflowClient(f"sqlite:///{here}/runs/mlflow.db").get_run(run_id).data.metrics
     for statistic in ("grad_norm", "param_norm", "update_ratio"):
         for name in ("hidden_0.kernel", "hidden_0.bias", "output.kernel", "output.bias"):
             assert keys[f"{statistic}/{name}"] > 0

@@ -31,14 +31,17 @@ def in_torch(layer: Any) -> Computed | None:
     return make(layer)
 
 
-_MET = frozenset(
-    """activation attention_axes axis center data_format depth_multiplier dilation_rate dropout dtype epsilon filters
-    go_backwards groups input_dim keepdims kernel_size key_dim mask_zero max_value momentum name negative_slope noise_shape
-    num_heads output_dim output_shape padding pool_size quantization_config rate recurrent_activation recurrent_dropout renorm
-    renorm_clipping renorm_momentum reset_after return_sequences return_state rms_scaling scale seed sliding_window stateful
-    strides synchronized threshold trainable unit_forget_bias units unroll use_bias use_gate value_dim
-    zero_output_for_mask""".split()  # noqa: SIM905 - words, not code
-)
+_MET = {
+    *("activation", "dtype", "name", "seed", "trainable", "use_bias", "quantization_config"),
+    *("units", "filters", "groups", "kernel_size", "depth_multiplier", "strides", "padding", "dilation_rate", "data_format"),
+    *("pool_size", "keepdims", "rate", "noise_shape", "max_value", "negative_slope", "threshold"),
+    *("axis", "center", "scale", "epsilon", "momentum", "synchronized", "rms_scaling"),
+    *("renorm", "renorm_clipping", "renorm_momentum"),
+    *("input_dim", "output_dim", "mask_zero"),
+    *("dropout", "recurrent_activation", "recurrent_dropout", "reset_after", "unit_forget_bias", "unroll", "stateful"),
+    *("go_backwards", "return_sequences", "return_state", "zero_output_for_mask"),
+    *("num_heads", "key_dim", "value_dim", "output_shape", "attention_axes", "sliding_window", "use_gate"),
+}
 """The options that are reckoned with below. A layer of a later Keras that has another one is left to Keras."""
 _OF_WEIGHTS = ("_initializer", "_regularizer", "_constraint")
 

@@ -10,11 +10,11 @@ def _words(text: str) -> list[str]:
 
 _AS_THEY_ARE = _words("""
     A2Grad ADOPT AccSGD AdEMAMix AdaBelief AdaBound AdaGC AdaMod AdaNorm AdaPNM AdaShift AdaSmooth AdaTAM Adai Adalite AdamC
-    AdamG AdamP AdamS AdamWSN Adan AggMo Aida Alice Amos Ano ApolloDQN AvaGrad BCOS CAME Conda DASH DAdaptAdaGrad
-    DAdaptAdam DAdaptAdan DAdaptLion DAdaptSGD DiffGrad DualAdam EXAdam FAdam FOCUS FTRL FlashAdamW
-    Fromage Grams Gravity GrokFastAdamW Kate LARS LaProp Lamb Lion MADGRAD MARS MSVAG Nero NovoGrad PAdam PID PNM Prodigy
-    QHAdam QHM RACS ROSE Ranger Ranger21 SCION SGDP SGDSaI SGDW SM3 SOAP SPAM SRMM SWATS SaRA ScalableShampoo
-    SignSGD SimplifiedAdEMAMix StableAdamW StableSPAM TAM Tiger VSGD Yogi
+    AdamG AdamP AdamS AdamWSN Adan AggMo Aida Alice Amos Ano ApolloDQN AvaGrad BCOS CAME Conda DASH DAdaptAdaGrad DAdaptAdam
+    DAdaptAdan DAdaptLion DAdaptSGD DiffGrad DualAdam EXAdam FAdam FOCUS FTRL FlashAdamW Fromage Grams Gravity GrokFastAdamW
+    Kate LARS LaProp Lamb Lion MADGRAD MARS MSVAG Nero NovoGrad PAdam PID PNM Prodigy QHAdam QHM RACS ROSE Ranger Ranger21 SCION
+    SGDP SGDSaI SGDW SM3 SOAP SPAM SRMM SWATS SaRA ScalableShampoo SignSGD SimplifiedAdEMAMix StableAdamW StableSPAM TAM Tiger
+    VSGD Yogi
 """)
 
 _ADAPTED = {
