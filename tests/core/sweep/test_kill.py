@@ -160,7 +160,8 @@ def test_ctrl_c_stops_gently_and_a_second_one_at_once(here: Path, weft: Weft, wh
                 parent.send_signal(signal.SIGINT)
                 time.sleep(0.05)
             out, err = parent.communicate(timeout=60)
-        assert parent.returncode == 130, out + err
+        # A second one that comes as the process ends is a signal's death, which a shell has as 130, too.
+        assert parent.returncode in (130, -signal.SIGINT), out + err
         assert "stopping: jobs under way write a checkpoint" in out
         assert "go on with it: " in out
         assert "Traceback" not in err

@@ -422,7 +422,8 @@ def test_tokens_and_other_precisions(template: Path, tmp_path: Path, client: Cli
         (double, draw.random((4, 4)), np.float64),
     ):
         assert result.model is not None
-        expected = result.model(torch.from_numpy(inputs)).detach().numpy()
+        with torch.no_grad():  # with gradients some processors run another kernel, which rounds otherwise
+            expected = result.model(torch.from_numpy(inputs)).numpy()
         (entry,) = entries(client(f"sqlite:///{tmp_path}/mlflow.db"), result.run_id)
         model = mlflow.pyfunc.load_model(entry.artifact_location.removeprefix("file://"))
         found = model.predict(inputs)
