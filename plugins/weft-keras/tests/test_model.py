@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -194,6 +195,28 @@ def test_losses_of_layers_are_those_of_the_last_call() -> None:
         assert torch.stack(model.losses).sum().requires_grad
 
 
+def test_losses_of_a_model_that_is_in_another_are_all_there() -> None:
+    with settings_of_a_model():
+        inner = keras.Sequential([keras.Input((6,)), layers.Dense(6, activity_regularizer="l1")], name="inner")
+        entering = keras.Input((6,))
+        model = KerasModel(keras.Model(entering, [inner(entering), inner(inner(entering))]))
+    inputs = batch(5, 6)
+    for _ in range(2):
+        outputs = model(inputs)
+        expected = [0.01 * float(one.detach().abs().sum()) / 5 for one in (outputs[0], outputs[0], outputs[1])]
+        assert sorted(float(loss.detach()) for loss in model.losses) == pytest.approx(sorted(expected), rel=1e-5)
+
+
+def test_threads_that_compute_in_float64_leave_keras_as_it_was() -> None:
+    model = made(layers.Dense(4), layers.Dense(2)).double()
+    inputs = batch(5, 6).double()
+    expected = model(inputs)
+    with ThreadPoolExecutor(4) as pool:
+        found = [*pool.map(lambda _: model(inputs), range(200))]
+    assert all(torch.equal(one, expected) for one in found)
+    assert (keras.config.floatx(), keras.backend.result_type("float64", "float64")) == ("float32", "float32")
+
+
 def test_in_float64_it_computes_in_float64() -> None:
     model = made(layers.Dense(4, activation="tanh"), layers.LayerNormalization(), layers.Dense(2)).double()
     inputs = batch(5, 6).double()
@@ -297,6 +320,9 @@ def test_what_it_can_t_take_is_refused() -> None:
     with settings_of_a_model():
         with pytest.raises(ValueError, match="a functional or sequential Keras model is what this takes, not a Own"):
             KerasModel(Own())
+        entering = keras.Input((6,))
+        with pytest.raises(ValueError, match="a functional or sequential Keras model is what this takes, not a Own"):
+            KerasModel(Own(entering, layers.Dense(2)(entering)))
         with pytest.raises(ValueError, match=r"has no weights yet: begin it with keras\.Input"):
             KerasModel(keras.Sequential([layers.Dense(2)]))
         with pytest.raises(ValueError, match="has the dtype policy mixed_float16: leave it to weft's `precision`"):

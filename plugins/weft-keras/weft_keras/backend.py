@@ -8,6 +8,7 @@ import json
 import os
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
@@ -85,12 +86,42 @@ def computing(device: torch.device, dtype: torch.dtype) -> Iterator[None]:
         if dtype != torch.float64:
             yield
             return
-        narrowed = sys.modules["keras.src.backend.common.dtypes"].BIT64_TO_BIT32_DTYPE
-        floatx, kept = keras.config.floatx(), narrowed["float64"]
-        keras.config.set_floatx("float64")  # numbers that stand in a layer's code have this type
-        narrowed["float64"] = "float64"
+        _wide.enter(keras)
         try:
             yield
         finally:
-            keras.config.set_floatx(floatx)
-            narrowed["float64"] = kept
+            _wide.leave(keras)
+
+
+class _Wide:
+    """Lets Keras have 64 bits, from when the first enters until the last has left: threads share its settings."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._inside = 0
+        self._floatx = self._narrowed = ""
+
+    def enter(self, keras: Any) -> None:
+        with self._lock:
+            self._inside += 1
+            if self._inside == 1:
+                table = _narrowing()
+                self._floatx, self._narrowed = keras.config.floatx(), table["float64"]
+                keras.config.set_floatx("float64")  # numbers that stand in a layer's code have this type
+                table["float64"] = "float64"
+
+    def leave(self, keras: Any) -> None:
+        with self._lock:
+            self._inside -= 1
+            if self._inside == 0:
+                keras.config.set_floatx(self._floatx)
+                _narrowing()["float64"] = self._narrowed
+
+
+_wide = _Wide()
+
+
+def _narrowing() -> dict[str, str]:
+    """Return Keras's table of the types that it makes others, all of 64 bits."""
+    table: dict[str, str] = sys.modules["keras.src.backend.common.dtypes"].BIT64_TO_BIT32_DTYPE
+    return table

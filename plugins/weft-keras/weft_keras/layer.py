@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from weft_keras.backend import keras_on_torch
 from weft_keras.in_torch import in_torch
+from weft_keras.names import free
 
 keras = keras_on_torch()
 
@@ -61,7 +62,7 @@ class KerasLayer(nn.Module):
         for place, (variable, name) in enumerate(zip(layer.variables, names, strict=True)):
             if isinstance(variable, Held):
                 continue
-            key = f"{name}_" if hasattr(self, name) else name
+            key = free(name, self)
             if variable.trainable:
                 self.register_parameter(key, variable.value)
             else:

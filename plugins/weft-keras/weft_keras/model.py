@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from weft_keras.backend import computing, keras_on_torch, settings_of_a_model
 from weft_keras.layer import KerasLayer, is_foreign
-from weft_keras.names import layer_names, variable_names
+from weft_keras.names import free, layer_names, variable_names
 
 keras = keras_on_torch()
 
@@ -40,7 +40,7 @@ class KerasModel(nn.Module):
         self._names: dict[str, str] = {}
         layers = [layer for layer in net.layers if not isinstance(layer, keras.layers.InputLayer)]
         for layer, name in zip(layers, layer_names(layers), strict=True):
-            self._names[layer.name] = f"{name}_" if hasattr(self, name) else name
+            self._names[layer.name] = free(name, self)
             self.add_module(self._names[layer.name], _module(layer))
         everything = net._flatten_layers()
         if any(map(_makes_masks, everything)):
@@ -80,9 +80,7 @@ class KerasModel(nn.Module):
 
         A model in another is called with `training` and `mask` as well: here the mode and the tensors say so.
         """
-        with computing(inputs[0].device, self._dtype):
-            if self._has_losses:
-                self.net._clear_losses()
+        with computing(inputs[0].device, self._dtype), self._one_call():
             tensors = dict(zip(self._entries, inputs, strict=True))
             for call, entering, named, leaving in self._steps:
                 found = call(*_filled(entering, tensors), **(_filled(named, tensors) if named else {}))
@@ -92,6 +90,18 @@ class KerasModel(nn.Module):
                     tensors.update(zip(leaving, keras.tree.flatten(found), strict=True))
             outputs = [tensors[key] for key in self._exits]
         return outputs[0] if len(outputs) == 1 else outputs
+
+    @contextlib.contextmanager
+    def _one_call(self) -> Iterator[None]:
+        """Let Keras take what is inside for one call of the model: losses of earlier calls go, those of this one stay."""
+        if not self._has_losses:
+            yield
+            return
+        self.net._get_call_context()
+        try:
+            yield
+        finally:
+            self.net._maybe_reset_call_context()
 
     def _link(self) -> None:
         """Read the graph: what is called with what, in which order."""
@@ -188,8 +198,12 @@ def _check(net: Any) -> None:
             raise ValueError(f"layer {layer.name} has the dtype policy {policy.name}: leave it to weft's `precision`")
 
 
+_GRAPHS = (keras.Sequential, keras.src.models.functional.Functional)
+
+
 def _is_graph(net: Any) -> bool:
-    return isinstance(net, keras.Sequential) or (isinstance(net, keras.Model) and hasattr(net, "_nodes_by_depth"))
+    """Whether a model does what its graph says, and nothing of its own."""
+    return isinstance(net, _GRAPHS) and type(net).call in (kind.call for kind in _GRAPHS)
 
 
 def _module(layer: Any) -> nn.Module:

@@ -36,6 +36,11 @@ def distinct(names: Iterable[str]) -> list[str]:
     return found
 
 
+def free(name: str, module: Any) -> str:
+    """Return the name, with a line under it where a module has something of that name already."""
+    return f"{name}_" if hasattr(type(module), name) or name in vars(module) else name
+
+
 def _given(layer: Any) -> str:
     """Return the name that a layer was given, or nothing where it is Keras's: its kind, and perhaps a number."""
     by_keras = re.fullmatch(rf"{_kind(layer)}(_\d+)?", layer.name)
