@@ -133,7 +133,9 @@ def _many(site: Path) -> dict[str, str]:
         (site / f"many_{number}.py").write_text(_PLUGIN.format(number=number))
         info = site / f"weft_many_{number}-1.dist-info"
         info.mkdir()
-        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: weft-many-{number}\nVersion: 1\n")
+        (info / "METADATA").write_text(
+            f"Metadata-Version: 2.1\nName: weft-many-{number}\nVersion: 1\nRequires-Dist: weft>=0.1\n"
+        )
         (info / "entry_points.txt").write_text(f"[weft]\nmany{number} = many_{number}\n")
     return {"PYTHONPATH": str(site)}
 
