@@ -11,6 +11,7 @@ import tomllib
 from collections.abc import Callable, Iterable, Iterator
 from importlib.metadata import entry_points
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -65,6 +66,25 @@ def _own_schemes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
+def put(
+    place: Path,
+    distribution: str,
+    module: str,
+    source: str,
+    version: str = "0.1",
+    entry: str | None = None,
+    requires: Iterable[str] = (),
+) -> None:
+    """Install a distribution of one module in a folder, as pip leaves it: with its metadata and its entry point."""
+    (place / f"{module}.py").write_text(textwrap.dedent(source))
+    info = place / f"{distribution.replace('-', '_')}-{version}.dist-info"
+    info.mkdir()
+    lines = ["Metadata-Version: 2.1", f"Name: {distribution}", f"Version: {version}"]
+    lines += [f"Requires-Dist: {requirement}" for requirement in requires]
+    (info / "METADATA").write_text("\n".join(lines) + "\n")
+    (info / "entry_points.txt").write_text(f"[weft]\n{entry or module} = {module}\n")
+
+
 Install = Callable[..., None]
 
 
@@ -75,24 +95,11 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install
     place.mkdir()
     monkeypatch.syspath_prepend(str(place))
 
-    def put(
-        distribution: str,
-        module: str,
-        source: str,
-        version: str = "0.1",
-        entry: str | None = None,
-        requires: Iterable[str] = (),
-    ) -> None:
-        (place / f"{module}.py").write_text(textwrap.dedent(source))
-        info = place / f"{distribution.replace('-', '_')}-{version}.dist-info"
-        info.mkdir()
-        lines = ["Metadata-Version: 2.1", f"Name: {distribution}", f"Version: {version}"]
-        lines += [f"Requires-Dist: {requirement}" for requirement in requires]
-        (info / "METADATA").write_text("\n".join(lines) + "\n")
-        (info / "entry_points.txt").write_text(f"[weft]\n{entry or module} = {module}\n")
+    def installed(distribution: str, module: str, source: str, **more: Any) -> None:
+        put(place, distribution, module, source, **more)
         catalog.cache_clear()
 
-    yield put
+    yield installed
     catalog.cache_clear()
 
 

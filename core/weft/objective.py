@@ -9,6 +9,9 @@ from typing import Any
 
 from weft.errors import ConfigError, did_you_mean
 
+OWN_LOSS = "valid/loss"
+"""The score that is another quantity with each loss."""
+
 
 @dataclass(frozen=True)
 class Objective:

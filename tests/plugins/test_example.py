@@ -9,13 +9,12 @@ import shlex
 import shutil
 import subprocess
 import sys
-import textwrap
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT
+from tests.conftest import ROOT, put
 
 EXAMPLE = ROOT / "plugins" / "weft-example"
 Call = Callable[..., subprocess.CompletedProcess[str]]
@@ -55,7 +54,7 @@ WRONG = {
     "weft-later": "print('imported')",
 }
 """Distributions with one plugin each, and the source of that."""
-REQUIRES = {"weft-later": "weft>=99"}
+REQUIRES = {"weft-later": ["weft>=99"]}
 
 
 def do(*command: str | Path, **options: str | Path) -> None:
@@ -75,20 +74,10 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
     do(*install, *(["--index-url", index] if index else []), "torch")
     do(*install, *(place / "wheels").glob("*.whl"))
     site = next((place / "venv" / "lib").glob("python*/site-packages"))
-    for distribution, source in WRONG.items():
-        put(site, distribution, source)
+    for name, source in WRONG.items():
+        more = {"entry": name.removeprefix("weft-"), "requires": REQUIRES.get(name, [])}
+        put(site, name, name.replace("-", "_"), source, version="1.0", **more)
     return place / "venv"
-
-
-def put(site: Path, distribution: str, source: str) -> None:
-    """Install a distribution of one module, as pip leaves it: with its metadata and its entry point."""
-    module = distribution.replace("-", "_")
-    (site / f"{module}.py").write_text(textwrap.dedent(source))
-    info = site / f"{module}-1.0.dist-info"
-    info.mkdir()
-    needs = f"Requires-Dist: {REQUIRES[distribution]}\n" if distribution in REQUIRES else ""
-    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: 1.0\n{needs}")
-    (info / "entry_points.txt").write_text(f"[weft]\n{distribution.removeprefix('weft-')} = {module}\n")
 
 
 @pytest.fixture

@@ -13,10 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from weft.folder import Folder, runs
+from weft.objective import OWN_LOSS
 from weft.sweep.statistics import SEEDS, Comparison, Estimate, Seeds, against_first, by_seeds, estimate, grouped, seeds
-
-OWN_LOSS = "/loss"
-"""What an objective ends with that is a split's mean of the loss which was trained with."""
 
 
 @dataclass(frozen=True)

@@ -15,12 +15,12 @@ from rich.markup import escape
 
 from weft.configuration import Configuration
 from weft.errors import ConfigError
+from weft.objective import OWN_LOSS
 from weft.sharing import Composed, Composer
 from weft.sweep import running, search_figures
 from weft.sweep.ledger import Ledger, State
 from weft.sweep.orders import Order, begun, check, opened
 from weft.sweep.preflight import Candidate, Verdict
-from weft.sweep.results import OWN_LOSS
 from weft.sweep.search import Search, SearchOptions
 from weft.sweep.space import Space, Values, space
 from weft.sweep.trials import Trials, representatives

@@ -40,6 +40,7 @@ from weft import settings
 from weft.configuration import Configuration, Part
 from weft.errors import ConfigError, did_you_mean
 from weft.kinds import KINDS
+from weft.objective import OWN_LOSS
 from weft.options import Option
 from weft.spelling import given_keys
 from weft.typed import Refusal
@@ -49,7 +50,6 @@ SEARCHED = ("model", "loss", "optimizer", "regularizer", "scheduler")
 
 _SPREAD = 100.0  # what a number is multiplied and divided by at most
 _DOUBLINGS = 3  # of a size
-_OWN_LOSS = "valid/loss"
 
 Configure = Callable[[Sequence[str]], Configuration]
 """Composes and checks one run: what the overrides of a job come to."""
@@ -251,7 +251,7 @@ def _asked(item: Override, chosen: Iterable[_Chosen]) -> Iterator[Dimension]:
 
 def _declared(base: Configuration, chosen: Iterable[_Chosen], fixed: Sequence[str]) -> Iterator[Dimension]:
     given = given_keys(fixed)
-    judged_by_loss = (base.settings.objective or _OWN_LOSS).endswith(_OWN_LOSS)
+    judged_by_loss = (base.settings.objective or OWN_LOSS).endswith(OWN_LOSS)
     for one in chosen:
         if one.part.kind not in SEARCHED or (one.part.kind == "loss" and judged_by_loss):
             continue
