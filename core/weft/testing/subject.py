@@ -57,6 +57,11 @@ class Subject:
         """What it says that it can't, and why: `cannot = {"gradients": "they are a surrogate"}`."""
         return getattr(self.loaded.factory, "cannot", {})
 
+    @property
+    def beside(self) -> Mapping[str, Any]:
+        """Return the parts that it says it is to be tried with, as in a config: `beside = {"model": {"name": "keras_mlp"}}`."""
+        return getattr(self.loaded.factory, "beside", {})
+
     def missing(self) -> list[Option]:
         """Return the options that have no default, and were not given either."""
         return [option for option in self.component.options if option.default == MISSING and option.name not in self.given]
@@ -90,7 +95,7 @@ class Subject:
     @cached_property
     def _stages(self) -> Mapping[str, str]:
         """The kinds of samples, and what a model beside it must answer with: scores, unless it is a loss that refuses them."""
-        if self.kind == "dataset":
+        if self.kind == "dataset" or "dataset" in self.beside:
             return {"its own": "scores"}
         accepted: dict[str, str] = {}
         refused: dict[str, str] = {}
@@ -150,6 +155,7 @@ class Subject:
             "threads": 1,
             "device": "cpu",
             "observe": {"gradients": False, "histograms": None, "system": None},
+            **self.beside,
             **settings,
         }
         if self.kind == "activation":

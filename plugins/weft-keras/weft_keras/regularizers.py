@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
 if TYPE_CHECKING:
     from weft_keras.model import KerasModel
-
-_REFERENCE = "it is for models that have Keras layers, and the suite's own model has none"
 
 
 class Own:
@@ -24,20 +22,13 @@ class Own:
         ValueError: a model with neither: it would silently do nothing.
     """
 
-    cannot: ClassVar[dict[str, str]] = {
-        "defaults": _REFERENCE,
-        "considerate": _REFERENCE,
-        "untouched": _REFERENCE,
-        "repeatable": _REFERENCE,
-        "resumes": _REFERENCE,
-        "cuda": _REFERENCE,
-        "penalty": _REFERENCE,
-        "batch": _REFERENCE,
-        "in_place": _REFERENCE,
-        "vmap": _REFERENCE,
-        "fp64": _REFERENCE,
-        "bf16": _REFERENCE,
-        "fp16": _REFERENCE,
+    beside: ClassVar[dict[str, Any]] = {
+        "model": {
+            "name": "keras_layers",
+            "layers": [
+                {"dense": {"units": 8, "activation": "tanh", "kernel_regularizer": {"l2": 0.01}, "bias_constraint": "non_neg"}}
+            ],
+        }
     }
 
     def __init__(self, model: nn.Module):

@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 import torch
+from torch import nn
 
 from tests.core.testing import wrong
 from weft.catalog import Component, catalog, local
 from weft.testing import suite
-from weft.testing.outcome import Verdict
+from weft.testing.outcome import Card, Verdict
 from weft.testing.subject import Subject
 
 
@@ -37,6 +38,10 @@ def conclude(made: Subject, name: str) -> tuple[Verdict, str]:
     (check,) = [check for check in suite.checks(made.kind) if check.name == name]
     outcome = suite.conclude(made, check)
     return outcome.verdict, outcome.detail
+
+
+def details(card: Card, verdict: Verdict) -> dict[str, str]:
+    return {outcome.check: outcome.detail for outcome in card.of(verdict)}
 
 
 @pytest.mark.parametrize(("kind", "check", "factory", "says"), wrong.FAILING)
@@ -109,3 +114,67 @@ def test_what_must_be_given_an_option_is_checked_with_it() -> None:
     assert conclude(made, "scalar") == (Verdict.SKIPPED, "it must be given scale")
     given = replace(made, given={"scale": 2.0})
     assert conclude(given, "scalar")[0] is Verdict.PASSED
+
+
+class TestWhatSaysWhatItIsToBeTriedBeside:
+    def test_a_regularizer_for_certain_models_is_put_to_every_check(self) -> None:
+        class Width:
+            """A penalty on the kernels of a convolution."""
+
+            def __init__(self, model: nn.Module):
+                if not any(isinstance(module, nn.Conv2d) for module in model.modules()):
+                    raise ValueError("it is for models with convolutions")
+
+            def penalty(self, model: nn.Module, outputs: torch.Tensor) -> Any:
+                return sum(one.weight.square().sum() for one in model.modules() if isinstance(one, nn.Conv2d))
+
+        alone = suite.card(subject("regularizer", Width))
+        assert "it is for models with convolutions" in details(alone, Verdict.FAILED)["defaults"]
+
+        class Beside(Width):
+            """A penalty on the kernels of a convolution."""
+
+            beside = {"model": {"name": "cnn", "channels": [2]}}
+
+        card = suite.card(subject("regularizer", Beside))
+        assert card.conforms, card.of(Verdict.FAILED)
+        assert card.data == ("images",)
+
+    def test_a_loss_for_a_task_of_its_own_has_a_dataset_of_its_own(self) -> None:
+        def counted(outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+            """The squared error of a logarithm."""
+            return (outputs - targets.log1p()).square().mean()
+
+        class Counting(wrong.Task):
+            """Counting: one number that is not below zero."""
+
+            loss = "counted"
+
+        class Counts(wrong.Points):
+            """Points, and how many of something there are."""
+
+            task, outputs = "counting", 1
+
+            def pair(self, inputs: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+                return inputs, labels[:, None].float()
+
+        counted.tasks = ("counting",)  # type: ignore[attr-defined]
+        made = subject("loss", counted)
+        for kind, factory in (("task", Counting), ("dataset", Counts)):
+            offered = local(kind, factory)
+            made.catalog.add(offered.component)
+            made.catalog.loaded[kind, offered.component.name] = offered
+        assert conclude(made, "scalar")[0] is Verdict.SKIPPED
+        counted.beside = {"dataset": {"name": "counts"}}  # type: ignore[attr-defined]
+        card = suite.card(replace(made))
+        assert card.conforms, card.of(Verdict.FAILED)
+        assert details(card, Verdict.SKIPPED).keys() <= {"cuda", "ranges"}
+
+    def test_what_there_is_no_such_part_of_is_said(self) -> None:
+        class Misled(wrong.Descent):
+            """A descent beside a model that there isn't."""
+
+            beside = {"model": {"name": "nnm"}}
+
+        verdict, detail = conclude(subject("optimizer", Misled), "defaults")
+        assert (verdict, "nnm" in detail) == (Verdict.FAILED, True)

@@ -11,20 +11,22 @@ from torch import Tensor
 
 from weft.testing.checks.every import compiled, gradchecked, together
 from weft.testing.outcome import Failure, Skip
+from weft.testing.reference import Reference
 from weft.testing.subject import Subject
 
 _SAMPLES = 8
 
 
 def _given(subject: Subject, precision: str = "fp64", scale: float = 1.0) -> tuple[Any, Tensor, Tensor]:
-    """Return the loss, outputs of a model that gradients are asked of, and their targets. `scale` makes its last weights that
-    many times as large."""
+    """Return the loss, outputs of a model that gradients are asked of, and their targets. `scale` makes the weights of the
+    reference model's last layer that many times as large, or else the outputs."""
     run = subject.run(precision=precision)
     inputs, targets = run.data.splits["train"]
+    last = [*run.model.output.parameters()] if isinstance(run.model, Reference) else []
     with torch.no_grad():
-        for parameter in run.model.output.parameters():  # type: ignore[union-attr]
+        for parameter in last:
             parameter.mul_(scale)
-        outputs = run.forward(inputs[:_SAMPLES])
+        outputs = run.forward(inputs[:_SAMPLES]) * (1 if last else scale)
     return run.loss, outputs.detach().clone().requires_grad_(), targets[:_SAMPLES]
 
 
