@@ -95,11 +95,12 @@ class Loaded:
 @dataclass
 class Catalog:
     """All that is offered. A name that two plugins offer stands under both; a plugin that did not load, and a component that
-    can't be used, have their reason."""
+    can't be used, have their reason; `threaded` are the plugins that start threads as they are imported."""
 
     components: dict[str, dict[str, list[Component]]] = field(default_factory=lambda: {kind: {} for kind in KINDS})
     failures: dict[Plugin, str] = field(default_factory=dict)
     broken: dict[tuple[str, str], tuple[Plugin, str]] = field(default_factory=dict)
+    threaded: set[Plugin] = field(default_factory=set)
     loaded: dict[tuple[str, str], Loaded] = field(default_factory=dict)
 
     def add(self, component: Component) -> None:
@@ -174,6 +175,8 @@ def catalog() -> Catalog:
     for plugin, offered in zip(plugins, offers, strict=True):
         if offered.failure:
             found.failures[plugin] = offered.failure
+        if offered.threads:
+            found.threaded.add(plugin)
         for data in offered.components:
             found.add(Component.load(data, plugin))
         for kind, name, reason in offered.broken:

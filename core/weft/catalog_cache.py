@@ -12,6 +12,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import threading
 import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
@@ -26,7 +27,7 @@ from weft.errors import PluginError
 if TYPE_CHECKING:
     from weft.catalog import Plugin
 
-FORMAT = 2
+FORMAT = 3
 PATIENCE = 120.0
 """Seconds that a plugin may take to import, in the child."""
 
@@ -35,12 +36,13 @@ _CHILD = "import sys; from weft import catalog, catalog_cache; catalog_cache.ans
 
 @dataclass
 class Offered:
-    """One plugin's answer: what it offers as JSON's types, or why it did not load; and which of its components can't be
-    used, as kind, name and reason."""
+    """One plugin's answer: what it offers as JSON's types, or why it did not load; which of its components can't be used, as
+    kind, name and reason; and whether threads run once it is imported, which a fork would be without."""
 
     components: list[dict[str, Any]] = field(default_factory=list)
     failure: str = ""
     broken: list[list[str]] = field(default_factory=list)
+    threads: bool = False
 
 
 def kept(plugin: Plugin) -> Offered | None:
@@ -73,7 +75,11 @@ def ask(name: str, value: str, patience: float = PATIENCE) -> Offered:
     with tempfile.TemporaryDirectory(prefix="weft-") as scratch:
         answer = Path(scratch) / "answer.json"
         command = [sys.executable, "-c", _CHILD, name, value, str(answer)]
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(entry or os.getcwd() for entry in sys.path)}
+        environment = {
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join(entry or os.getcwd() for entry in sys.path),
+            "OPENBLAS_NUM_THREADS": "1",  # NumPy's, which begin with its import and start anew after a fork, are not meant
+        }
         try:
             child = subprocess.run(
                 command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=patience, env=environment
@@ -92,13 +98,22 @@ def answer(arguments: list[str], describe: Callable[[str, str], tuple[list[dict[
     name, value, target = arguments
     try:
         components, broken = describe(name, value)
-        offered = Offered(components, broken=broken)
+        offered = Offered(components, broken=broken, threads=_threads() > 1)
     except PluginError as error:
         offered = Offered(failure=str(error))
     except Exception:
         offered = Offered(failure=traceback.format_exc(limit=-3))
     text = json.dumps(asdict(offered))
     Path(target).write_text(text)
+
+
+def _threads() -> int:
+    """Return how many threads this process has, native ones too where a system tells. jemalloc's, which pandas brings along, is
+    left out: it is made for forks."""
+    tasks = Path("/proc/self/task")
+    if not tasks.is_dir():
+        return threading.active_count()
+    return sum((task / "comm").read_text().strip() != "jemalloc_bg_thd" for task in tasks.iterdir())
 
 
 def _stamp(plugin: Plugin) -> str:

@@ -189,6 +189,15 @@ def test_a_plugin_that_hangs_is_given_up(install: Install) -> None:
     assert catalog_cache.ask("my_slow", "my_slow", patience=1.0).failure == "did not finish importing in 1 s"
 
 
+def test_a_plugin_that_starts_threads_is_known_by_it_and_the_box_starts_none(install: Install) -> None:
+    model = "class A: ...\n@hookimpl\ndef register_models(register): register(A)"
+    start = "import threading\nthreading.Thread(target=threading.Event().wait, daemon=True).start()\n"
+    install("weft-threaded", "my_threaded", start + offering(model))
+    assert {plugin.name for plugin in catalog().threaded} == {"my_threaded"}
+    catalog_module.catalog.cache_clear()
+    assert {plugin.name for plugin in catalog().threaded} == {"my_threaded"}  # from the cache
+
+
 def test_what_a_plugin_prints_at_import_stays_in_the_child(install: Install, capfd: pytest.CaptureFixture[str]) -> None:
     install(
         "weft-loud",

@@ -1,7 +1,8 @@
 """Imported by the server that jobs are forked from: what jobs would else import each for itself.
 
 It is one thread, and has no CUDA context: a fork of it may start its own. The parts that a sweep is made of are loaded as well,
-those that their datasets' tasks bring along among them; one that doesn't load is left for its job to tell of.
+those that their datasets' tasks bring along among them; one that doesn't load is left for its job to tell of, and one whose
+plugin starts threads is left for each job to import, since a fork would be without them.
 """
 
 from __future__ import annotations
@@ -35,16 +36,26 @@ def _parts() -> Iterator[tuple[str, str]]:
             yield kind, name
     for name in catalog().names("task"):
         with contextlib.suppress(WeftError):
-            task = build(default_part("task", name, catalog()), catalog())
-            yield "loss", task.loss
-            yield from (("metric", metric) for metric in task.metrics)
+            if _load("task", name):
+                task = build(default_part("task", name, catalog()), catalog())
+                yield "loss", task.loss
+                yield from (("metric", metric) for metric in task.metrics)
+
+
+def _load(kind: str, name: str) -> bool:
+    """Load a part, if that is for a server to do."""
+    component = catalog().find(kind, name)
+    if component.plugin in catalog().threaded:
+        return False
+    catalog().load(component)
+    return True
 
 
 with uncollected():
     provenance.remember()
     for kind, name in _parts():
         with contextlib.suppress(WeftError):
-            catalog().load(catalog().find(kind, name))
+            _load(kind, name)
     Image.preinit()
     heatmap.font()
     gc.freeze()  # a collection in a fork would touch, and so copy, all that it shares with this process

@@ -87,10 +87,16 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def rogue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, install: Install) -> Iterator[None]:
-    """The misbehaving model is installed, here and in child processes."""
-    install("weft-rogue", "rogue", ROGUE)
+def install_everywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, install: Install) -> Install:
+    """Install a plugin here and in child processes."""
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, [str(tmp_path / "site"), os.environ.get("PYTHONPATH")])))
+    return install
+
+
+@pytest.fixture
+def rogue(install_everywhere: Install) -> Iterator[None]:
+    """The misbehaving model is installed."""
+    install_everywhere("weft-rogue", "rogue", ROGUE)
     catalog()
     yield
     catalog.cache_clear()

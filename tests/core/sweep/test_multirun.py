@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import Install
 from tests.core.sweep.conftest import WEFT, Weft, jobs, recorded, states
 from tests.core.sweep.test_slots import is_gone, until
+from weft.catalog import catalog
 from weft.errors import ConfigError, UnusableError, UserError
 from weft.folder import Folder
 from weft.sharing import Composed
@@ -234,6 +236,46 @@ class TestChanges:
         assert states(here / "moved") == ["finished", "finished"]
         assert not (here / "runs" / "sweeps" / "m").exists()
         assert sorted(run.info.status for run in recorded(here)) == ["FINISHED", "FINISHED"]
+
+
+THREADED = """
+    import queue, threading
+    import torch
+    from weft import hookimpl
+
+    asked, answered = queue.Queue(), queue.Queue()
+
+    def answer():
+        while True:
+            answered.put(asked.get().flatten(1))
+
+    threading.Thread(target=answer, daemon=True).start()
+
+    class Threaded(torch.nn.Linear):
+        '''A linear model that has a thread do its work.'''
+
+        def __init__(self, inputs: tuple[int, ...], outputs: int):
+            super().__init__(torch.Size(inputs).numel(), outputs)
+
+        def forward(self, inputs):
+            asked.put(inputs)
+            return super().forward(answered.get(timeout=10))
+
+    @hookimpl
+    def register_models(register):
+        register(Threaded)
+"""
+
+
+@pytest.mark.integration
+def test_a_plugin_that_starts_threads_as_it_is_imported_has_them_in_each_job(
+    here: Path, weft: Weft, install_everywhere: Install
+) -> None:
+    """A fork has none of the server's threads: TensorFlow, imported and used there, would hang every job."""
+    install_everywhere("weft-threaded", "threaded", THREADED)
+    catalog()  # read now, so that the server knows the model in time
+    weft("run", "-m", "dataset=iris", "model=threaded,linear", "epochs=1", "sweep.name=t")
+    assert states(here / "runs" / "sweeps" / "t") == ["finished", "finished"]
 
 
 def composed(*lines: str, error: type[UserError] = ConfigError) -> list[Composed]:
