@@ -11,15 +11,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from weft_basics.models.steps import lengths, mean
 from weft_keras.backend import keras_on_torch
 
 keras = keras_on_torch()
-
-
-def lengths(tokens: Tensor) -> Tensor:
-    """Return the length (N,) of each sample without the padding at its end, but 1 at least."""
-    places = torch.arange(1, tokens.shape[1] + 1, device=tokens.device)
-    return (places * (tokens != 0)).amax(1).clamp_min(1)
 
 
 class Reversed(keras.Layer):  # type: ignore[name-defined]
@@ -58,9 +53,7 @@ class Mean(keras.Layer):  # type: ignore[name-defined]
     def call(self, states: Tensor, tokens: Tensor | None = None) -> Tensor:
         if tokens is None:
             return states.mean(1)
-        ends = lengths(tokens).unsqueeze(1)
-        counted = (torch.arange(states.shape[1], device=states.device) < ends).unsqueeze(2)
-        return (states * counted).sum(1) / ends
+        return mean(states, lengths(tokens))
 
     def compute_output_spec(self, states: Any, tokens: Any = None) -> Any:
         """Return the shape without the steps."""

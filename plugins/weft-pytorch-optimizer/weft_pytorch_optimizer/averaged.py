@@ -8,14 +8,13 @@ step: between steps the model has the weights that it is evaluated with.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Annotated, Any
+from typing import Any
 
 import pytorch_optimizer
 from pytorch_optimizer.base.optimizer import BaseOptimizer
 from torch import Tensor, nn
-from torch.optim import Optimizer
 
-from weft import Choice
+from weft_pytorch_optimizer.wrapping import Base
 
 
 class Averaged(BaseOptimizer):
@@ -48,7 +47,7 @@ class ScheduleFreeWrapper(Averaged, pytorch_optimizer.ScheduleFreeWrapper):
         self,
         params: Iterable[Any],
         model: nn.Module | None = None,
-        base: Annotated[Callable[..., Optimizer], Choice("optimizer")] = "sgd",  # type: ignore[assignment]
+        base: Base = "sgd",  # type: ignore[assignment]
         **options: Any,
     ):
         super().__init__(base(params=params, model=model), **options)

@@ -8,7 +8,8 @@ first call of the closure before the step, or a closure that returns more than a
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Annotated, Any
+from functools import partial
+from typing import Any
 
 import pytorch_optimizer
 import torch
@@ -16,9 +17,8 @@ from pytorch_optimizer.base.optimizer import BaseOptimizer
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from weft import Choice
+from weft_pytorch_optimizer.wrapping import Base
 
-Base = Annotated[Callable[..., Optimizer], Choice("optimizer")]
 Closure = Callable[[], Tensor]
 
 
@@ -32,10 +32,7 @@ class Sharpness(BaseOptimizer):
         base: Base = "adamw",  # type: ignore[assignment]
         **options: Any,
     ):
-        def made(groups: list[dict[str, Any]], **_: Any) -> Optimizer:
-            return _sharing(base, groups, model)
-
-        super().__init__(params, made, **options)
+        super().__init__(params, partial(_sharing, base, model), **options)
 
     def step(self, closure: Closure) -> Tensor:
         """Update all weights; `closure` is called twice, and what it returned first is returned."""
@@ -67,10 +64,7 @@ class WSAM(pytorch_optimizer.WSAM):
         base: Base = "adamw",  # type: ignore[assignment]
         **options: Any,
     ):
-        def made(groups: list[dict[str, Any]], **_: Any) -> Optimizer:
-            return _sharing(base, groups, model)
-
-        super().__init__(model, params, made, **options)
+        super().__init__(model, params, partial(_sharing, base, model), **options)
 
     def step(self, closure: Closure) -> Tensor:
         """Update all weights; `closure` is called twice, and what it returned first is returned."""
@@ -109,8 +103,9 @@ class _Constant:
         return self.value
 
 
-def _sharing(base: Callable[..., Optimizer], groups: list[dict[str, Any]], model: nn.Module | None) -> Optimizer:
-    """Return an optimizer of the weights in `groups`, whose own groups have the options of these, too.
+def _sharing(base: Callable[..., Optimizer], model: nn.Module | None, groups: list[dict[str, Any]], **_: Any) -> Optimizer:
+    """Return an optimizer of the weights in `groups`, whose own groups have the options of these, too; `_` is what the library
+    gives beside, which stands in the groups.
 
     Raises:
         ValueError: both have an option of the same name.

@@ -8,11 +8,9 @@ from typing import Annotated, Literal
 from torch import nn
 
 from weft import Choice, Range
-from weft_basics.models.cnn import CNN
+from weft_basics.models.cnn import CNN, Odd
 from weft_tensorflow.activations import translated
 from weft_tensorflow.model import TensorFlowModel
-
-Odd = Literal[1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31]
 
 
 class TensorFlowCNN(TensorFlowModel):

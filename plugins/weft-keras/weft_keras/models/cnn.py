@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from torch import nn
 
 from weft import Choice, Range
+from weft_basics.models.cnn import Odd
 from weft_keras.backend import settings_of_a_model
 from weft_keras.initialisation import Initializer, begin_as_torch, of_keras, seeded_by_torch
 
 if TYPE_CHECKING:
     from weft_keras.model import KerasModel
-
-Odd = Literal[1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31]
 
 
 def cnn(

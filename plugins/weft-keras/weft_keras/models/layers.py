@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 from weft import did_you_mean
+from weft_basics.models.steps import is_at_each_step
 from weft_keras.backend import settings_of_a_model
 from weft_keras.initialisation import seeded_by_torch
-from weft_keras.models.sequences import is_at_each_step
 
 if TYPE_CHECKING:
     from weft_keras.model import KerasModel

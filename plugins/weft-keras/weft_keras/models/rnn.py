@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from weft import Range
+from weft_basics.models.steps import is_at_each_step
 from weft_keras.backend import settings_of_a_model
 from weft_keras.initialisation import Initializer, begin_as_torch, of_keras, seeded_by_torch
-from weft_keras.models.sequences import entered, is_at_each_step
+from weft_keras.models.sequences import entered
 
 if TYPE_CHECKING:
     from weft_keras.model import KerasModel

@@ -29,8 +29,3 @@ def entered(keras: Any, inputs: tuple[int, ...], vocabulary: int | None, width: 
         rows = keras.layers.Permute((2, 1, 3), name="rows")(entering)
         steps = keras.layers.Reshape((length, channels * features), name="side_by_side")(rows)
     return entering, None, steps
-
-
-def is_at_each_step(task: str) -> bool:
-    """Whether a task asks for an answer at each step of a sequence, rather than for one a sample."""
-    return task in ("sequence_labelling", "language_modelling")

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 from torch import nn
 
 from weft import Choice, Range
+from weft_basics.models.steps import is_at_each_step
 from weft_keras.backend import settings_of_a_model
 from weft_keras.initialisation import seeded_by_torch
-from weft_keras.models.sequences import entered, is_at_each_step
+from weft_keras.models.sequences import entered
 
 if TYPE_CHECKING:
     from weft_keras.model import KerasModel
