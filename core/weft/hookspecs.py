@@ -33,16 +33,16 @@ def register_losses(register: Register) -> None:
 
 @hookspec
 def register_optimizers(register: Register) -> None:
-    """Optimizers: `step(closure)`, `zero_grad`, `state_dict`, as torch's, which can be registered as they are. The run
-    supplies `params` and `model`."""
+    """Optimizers: `step(closure)`, `zero_grad`, `state_dict`, as torch's, which can be registered as they are. One that has to
+    do with other parts of the run may have `check(run)`, as callbacks do: it is called once, before anything is written. The
+    run supplies `params` and `model`."""
 
 
 @hookspec
 def register_regularizers(register: Register) -> None:
     """Regularizers: any of `attach(model)`, `batch(inputs, targets)`, `penalty(model, outputs)`, `gradients(model)` and
-    `weights(model)`; a plain function of `model` is a penalty. One that has to do with other parts of the run may have
-    `check(run)`, as callbacks do: it is called once, before anything is written. The run supplies `model`, `task` and
-    `loss`."""
+    `weights(model)`; a plain function of `model` is a penalty. They may have `check(run)`, too. The
+    run supplies `model`, `task` and `loss`."""
 
 
 @hookspec

@@ -13,8 +13,10 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis, QuadraticDiscriminantAnalysis
 from sklearn.linear_model import Lasso, LinearRegression, LogisticRegression, Ridge
 from sklearn.metrics import log_loss, mean_squared_error
+from sklearn.naive_bayes import GaussianNB
 from sklearn.svm import SVC
 
 from tests.experiments.fitting import Array, by_the_majority, by_trigrams, fit, fitted, scores, split
@@ -28,7 +30,7 @@ CONF = Path(__file__).parents[2] / "conf" / "experiment"
 NAMES = [
     *("linear_regression", "ridge", "lasso", "logistic_regression", "svm", "rbf_svm", "perceptron", "mlp", "backpropagation"),
     *("dropout", "cnn", "rnn", "lstm", "gru", "transformer", "language_model", "sequence_labelling", "text_classification"),
-    *("speech", "frameworks"),
+    *("speech", "frameworks", "lda", "qda", "naive_bayes"),
 ]
 
 
@@ -55,6 +57,9 @@ REFERENCES: dict[str, tuple[Any, Any]] = {
     "lasso": (lambda count: Lasso(alpha=0.05, tol=1e-10, max_iter=100_000), "loss"),
     "logistic_regression": (lambda count: LogisticRegression(C=1 / (0.005 * count), tol=1e-8, max_iter=10_000), "log loss"),
     "svm": (lambda count: SVC(kernel="linear", C=1 / (2 * 0.005 * count)), "accuracy"),
+    "lda": (lambda count: LinearDiscriminantAnalysis(solver="lsqr"), "accuracy"),
+    "qda": (lambda count: QuadraticDiscriminantAnalysis(reg_param=0.01), "accuracy"),
+    "naive_bayes": (lambda count: GaussianNB(), "accuracy"),
     "rbf_svm": (lambda count: SVC(C=1 / (2 * 1e-4 * count), gamma=2.0), "accuracy"),
 }
 

@@ -2,7 +2,7 @@
 
 Of labels: outputs (N, C) are scores of C classes and targets (N,) labels from 0 to C - 1; for sequences outputs (N, length, C)
 and targets (N, length), where `sequences.IGNORED` is no label and its place is passed over. nll takes log-probabilities in the
-place of scores; cross_entropy and kl also take targets (N, C) that are probabilities.
+place of scores, joint_nll the logarithms of p(x, c); cross_entropy and kl also take targets (N, C) that are probabilities.
 
 Of embeddings: outputs (N, D) are points, D however many, and targets (N,) labels. contrastive and triplet compare the samples
 of a batch with each other.
@@ -16,6 +16,7 @@ from weft import Register
 def register_all(register: Register) -> None:
     register("weft_basics.losses.cross_entropy:CrossEntropy", "cross_entropy")
     register("weft_basics.losses.nll:NegativeLogLikelihood", "nll")
+    register("weft_basics.losses.joint:JointNLL", "joint_nll")
     register("weft_basics.losses.kl:KullbackLeibler", "kl")
     register("weft_basics.losses.focal:Focal", "focal")
     register("weft_basics.losses.bce:BinaryCrossEntropy", "bce")

@@ -1,4 +1,5 @@
-"""Optimizers: torch's, as they are, with a range for every number; and muon, which is made of two of torch's."""
+"""Optimizers: torch's, as they are, with a range for every number; muon, which is made of two of torch's; and em, which goes to
+a maximum in closed form."""
 
 from typing import Annotated, Any, Literal
 
@@ -141,3 +142,4 @@ def register_all(register: Register) -> None:
     for name, (attribute, summary, parameters) in _TORCH.items():
         register(f"torch.optim:{attribute}", name, summary, **parameters)
     register("weft_basics.optimizers.muon:Muon", "muon")
+    register("weft_basics.optimizers.em:EM", "em")

@@ -13,7 +13,7 @@ from torch import Tensor
 from tests.plugins.losses.cases import CLASSES, OF_LABELS, WEIGHED, WEIGHTS, loss, scores, sequences
 from weft_basics.sequences import IGNORED
 
-OVER_WEIGHTS = ("cross_entropy", "smoothed", "nll")
+OVER_WEIGHTS = ("cross_entropy", "smoothed", "nll", "joint_nll")
 """Whose mean is over the labels' weights, as torch's; that of the others is over the places."""
 
 
