@@ -42,9 +42,8 @@ def prepare(wanted: Configuration, catalog: Catalog) -> Run:
         loss = _loss(wanted, data, weights, device, catalog)
         _check_accumulate(wanted, loss)
         _try(model, loss, data, device, wanted)
-        regularizers = Regularizers(
-            {part.name: build(part, catalog, model=model, task=data.task, loss=loss) for part in wanted.parts["regularizer"]}
-        )
+        supplied = {"model": model, "task": data.task, "loss": loss, "samples": data.sizes()["train"]}
+        regularizers = Regularizers({part.name: build(part, catalog, **supplied) for part in wanted.parts["regularizer"]})
         regularizers.attach(model)
         _try_penalties(regularizers, model, data, device)
         metrics = _metrics(wanted, data, device, catalog)

@@ -40,7 +40,7 @@ KINDS = {
         Kind(
             "regularizer",
             "register_regularizers",
-            ("model", "task", "loss"),
+            ("model", "task", "loss", "samples"),
             called_with=("model",),
             several=True,
         ),

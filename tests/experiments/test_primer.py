@@ -30,7 +30,7 @@ CONF = Path(__file__).parents[2] / "conf" / "experiment"
 NAMES = [
     *("linear_regression", "ridge", "lasso", "logistic_regression", "svm", "rbf_svm", "perceptron", "mlp", "backpropagation"),
     *("dropout", "cnn", "rnn", "lstm", "gru", "transformer", "language_model", "sequence_labelling", "text_classification"),
-    *("speech", "frameworks", "lda", "qda", "naive_bayes"),
+    *("speech", "frameworks", "lda", "qda", "naive_bayes", "bayesian_linear_regression"),
 ]
 
 

@@ -23,16 +23,22 @@ def cases() -> list[list[str]]:
     """Return the overrides of each case."""
     found = []
     for name in catalog().names("optimizer"):
-        found += [[f"optimizer={name}"], [f"optimizer={name}", "precision=fp64"]]
+        found += [[*of("optimizer", name)], [*of("optimizer", name), "precision=fp64"]]
     for name in catalog().names("regularizer"):
         plain = ["optimizer=sgd", "scheduler=cosine"] if name == "proximal_l1" else []
-        found.append([f"regularizer={name}", *plain])
+        found.append([*of("regularizer", name), *plain])
     for name in catalog().names("scheduler"):
         found.append([f"scheduler={name}", "optimizer=sgd", "optimizer.momentum=0.9"])
     for name in catalog().names("callback"):
         found.append([f"callback={name}"])
     found.append(["regularizer=[dropout,l2,gradient_noise,max_norm]", "scheduler=one_cycle", "model=rnn", "optimizer=lbfgs"])
     return found
+
+
+def of(kind: str, name: str) -> list[str]:
+    """Return the overrides that choose a component, and those that it is to be tried beside."""
+    beside = getattr(catalog().load(catalog().find(kind, name)).factory, "beside", {})
+    return [f"{kind}={name}", *(f"{other}={choice['name']}" for other, choice in beside.items())]
 
 
 def made(overrides: list[str]) -> Run:

@@ -25,6 +25,6 @@ def register_all(register: Register) -> None:
     register("weft_basics.losses.perceptron:Perceptron", "perceptron")
     register("weft_basics.losses.contrastive:contrastive", "contrastive")
     register("weft_basics.losses.triplet:triplet", "triplet")
-    for name in ("mse", "mae", "huber", "smooth_l1", "log_cosh", "quantile"):
+    for name in ("mse", "mae", "huber", "smooth_l1", "log_cosh", "quantile", "gaussian_nll"):
         register(f"weft_basics.losses.regression:{name}", name)
     register("weft_basics.losses.poisson:PoissonNLL", "poisson_nll")

@@ -55,6 +55,19 @@ def log_cosh(outputs: Tensor, targets: Tensor) -> Tensor:
     return torch.logaddexp(errors, -errors).mean() - math.log(2)  # exp(errors) itself would overflow
 
 
+def gaussian_nll(
+    outputs: Tensor,
+    targets: Tensor,
+    noise: Annotated[float, Range(1e-6, 1e6, log=True), "deviation of a target from what is right"] = 1.0,
+) -> Tensor:
+    """Negative log-likelihood of targets that are Gaussian about the outputs, in nats a number.
+
+    The mean of ((y - t) / noise)² / 2 + log(noise · sqrt(2 pi)).
+    """
+    check_shapes(outputs, targets)
+    return functional.mse_loss(outputs, targets) / (2 * noise**2) + math.log(noise) + 0.5 * math.log(2 * math.pi)
+
+
 def quantile(
     outputs: Tensor,
     targets: Tensor,
@@ -69,5 +82,5 @@ def quantile(
     return torch.maximum(quantile * errors, (quantile - 1) * errors).mean()
 
 
-for _loss in (mse, mae, huber, smooth_l1, log_cosh, quantile):
+for _loss in (mse, mae, huber, smooth_l1, log_cosh, gaussian_nll, quantile):
     _loss.tasks = ("regression",)  # type: ignore[attr-defined]

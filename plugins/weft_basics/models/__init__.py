@@ -7,6 +7,7 @@ def register_all(register: Register) -> None:
     register("weft_basics.models.linear:Linear", "linear")
     register("weft_basics.models.rbf:RBF", "rbf")
     register("weft_basics.models.gaussians:Gaussians", "gaussians")
+    register("weft_basics.models.bayesian_linear:BayesianLinear", "bayesian_linear")
     register("weft_basics.models.mlp:MLP", "mlp")
     register("weft_basics.models.cnn:CNN", "cnn")
     register("weft_basics.models.rnn:RNN", "rnn")

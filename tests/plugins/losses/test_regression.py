@@ -11,7 +11,7 @@ from torch import nn
 
 from tests.plugins.losses.cases import OF_NUMBERS, loss, numbers
 from weft_basics.losses.poisson import PoissonNLL
-from weft_basics.losses.regression import huber, log_cosh, mae, mse, quantile, smooth_l1
+from weft_basics.losses.regression import gaussian_nll, huber, log_cosh, mae, mse, quantile, smooth_l1
 
 
 def test_mse_and_mae_by_hand() -> None:
@@ -55,6 +55,13 @@ def test_the_minimum_of_quantile_is_the_quantile() -> None:
     tried = torch.linspace(-3, 3, 601, dtype=torch.float64)
     losses = torch.stack([quantile(number.expand(1001, 1), targets, 0.8) for number in tried])
     assert float(tried[losses.argmin()]) == pytest.approx(float(targets.quantile(0.8)), abs=0.02)
+
+
+@pytest.mark.parametrize("noise", [0.1, 1.0, 30.0])
+def test_a_gaussian_s_likelihood_is_torch_s_density(noise: float) -> None:
+    outputs, targets = numbers()
+    expected = -torch.distributions.Normal(outputs, noise).log_prob(targets).mean()
+    torch.testing.assert_close(gaussian_nll(outputs, targets, noise), expected)
 
 
 def test_poisson_is_torch_s_and_half_scikit_learn_s_deviance() -> None:

@@ -22,6 +22,7 @@ OFFERED: dict[str, tuple[str, Reference]] = {
     "BCELoss": ("bce", lambda outputs, labels: nn.BCELoss()(outputs.sigmoid(), one_hot(labels))),
     "BCEWithLogitsLoss": ("bce", lambda outputs, labels: nn.BCEWithLogitsLoss()(outputs, one_hot(labels))),
     "CrossEntropyLoss": ("cross_entropy", nn.CrossEntropyLoss()),
+    "GaussianNLLLoss": ("gaussian_nll", lambda y, t: nn.GaussianNLLLoss(full=True)(y, t, torch.ones_like(y))),
     "HuberLoss": ("huber", nn.HuberLoss()),
     "KLDivLoss": (
         "kl",
@@ -41,7 +42,6 @@ NOT_OFFERED = {
     "AdaptiveLogSoftmaxWithLoss": "a layer with weights of its own, which are the model's to have",
     "CTCLoss": "asks for the lengths of outputs and targets",
     "CosineEmbeddingLoss": "takes three arguments: pairs, and whether they are alike; contrastive makes pairs of a batch",
-    "GaussianNLLLoss": "asks for a variance beside the outputs",
     "HingeEmbeddingLoss": "takes distances and whether they are to be small; contrastive takes the points and their labels",
     "LinearCrossEntropyLoss": "a layer with weights of its own, which are the model's to have",
     "MarginRankingLoss": "takes three arguments: two scores, and which is to be higher",

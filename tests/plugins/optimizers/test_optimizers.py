@@ -90,10 +90,10 @@ def test_all_of_torch_that_trains_a_dense_model_is_there() -> None:
         for name, found in vars(torch.optim).items()
         if isinstance(found, type) and issubclass(found, torch.optim.Optimizer)
     }
-    assert set(names("optimizer")) == theirs - {"optimizer", "sparseadam"}
+    assert set(names("optimizer")) - {"em"} == theirs - {"optimizer", "sparseadam"}
 
 
-@pytest.mark.parametrize("name", sorted(set(names("optimizer")) - {"muon"}))
+@pytest.mark.parametrize("name", sorted(set(names("optimizer")) - {"muon", "em"}))
 def test_defaults_are_torch_s(name: str) -> None:
     loaded = box()["optimizer", name]
     assert loaded.factory.__module__.startswith("torch.optim")
