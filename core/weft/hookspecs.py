@@ -68,8 +68,8 @@ def register_schedulers(register: Register) -> None:
 
 @hookspec
 def register_metrics(register: Register) -> None:
-    """Metrics: `update(outputs, targets)`, `compute()`, `reset()`, as torchmetrics'; a plain function of `outputs` and
-    `targets` is averaged over samples. The run supplies `task` and `outputs`."""
+    """Metrics: `update(outputs, targets)`, or `update(outputs, targets, inputs)`, `compute()`, `reset()`, as torchmetrics'; a
+    plain function of `outputs` and `targets` is averaged over samples. The run supplies `task` and `outputs`."""
 
 
 @hookspec

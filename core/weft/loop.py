@@ -72,7 +72,6 @@ def evaluate(run: Evaluated, split: str) -> dict[str, float]:
             weight = run.batch_weight(targets)
             loss += float(run.loss(outputs, targets)) * weight
         whole += weight
-        for metric in run.metrics.values():
-            metric.update(outputs, targets)
+        run.measure(inputs, outputs, targets)
     scores = {"loss": loss / whole} | {name: float(metric.compute()) for name, metric in run.metrics.items()}
     return {f"{split}/{name}": score for name, score in scores.items()}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from inspect import signature
 from itertools import islice
 from typing import Any
 
@@ -57,11 +58,17 @@ class Evaluated:
 
     def __post_init__(self) -> None:
         self.forward = self.device.wrap(self.model)
+        self._of_samples = {name for name, metric in self.metrics.items() if "inputs" in signature(metric.update).parameters}
 
     def batch_weight(self, targets: Tensor) -> float:
         """Return what a batch counts for in a mean over batches: what its loss says, else its number of samples."""
         weigh = getattr(self.loss, "batch_weight", None)
         return float(weigh(targets)) if weigh else float(len(targets))
+
+    def measure(self, inputs: Tensor, outputs: Tensor, targets: Tensor) -> None:
+        """Have every metric take a batch; one whose `update` asks for `inputs` is given the samples as well."""
+        for name, metric in self.metrics.items():
+            metric.update(outputs, targets, **({"inputs": inputs} if name in self._of_samples else {}))
 
     def every(self, split: str) -> Iterator[Pair]:
         """Yield all of a split, mixed where the loss compares samples: those of one class alone would tell it nothing."""

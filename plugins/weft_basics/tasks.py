@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, ClassVar
+
 import torch
 from torch import Tensor
 
@@ -49,6 +51,29 @@ class LanguageModelling(SequenceLabelling):
     """The next token at each place of a sequence, from those up to there: as SequenceLabelling, with the tokens for classes."""
 
     metrics = ("bits_per_token", "accuracy")
+
+
+class Clustering:
+    """Samples that fall into groups: the largest of the outputs (N, K) says into which. Targets (N,) are classes, whole numbers
+    from 0 on, that groups are held against; no model is told of them."""
+
+    loss = "distortion"
+    metrics: tuple[str, ...] = ("silhouette", "adjusted_rand_index")
+    objective = "valid/loss"
+    beside: ClassVar[dict[str, Any]] = {"dataset": {"name": "unlabelled"}}
+
+    def check(self, outputs: int, targets: Tensor) -> None:
+        """Raise ValueError for targets of another type or shape, and for a class that there isn't."""
+        Classification().check(outputs, targets)
+
+
+class Density(Clustering):
+    """Samples of which it is asked how probable they are: outputs (N, K) are logarithms of densities, whose sum it is. Targets
+    as those of Clustering."""
+
+    loss = "mixture_nll"
+    metrics = ("log_likelihood",)
+    beside: ClassVar[dict[str, Any]] = {"dataset": {"name": "unlabelled", "task": "density"}}
 
 
 class Regression:

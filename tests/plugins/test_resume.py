@@ -30,7 +30,7 @@ def cases() -> list[list[str]]:
     for name in catalog().names("scheduler"):
         found.append([f"scheduler={name}", "optimizer=sgd", "optimizer.momentum=0.9"])
     for name in catalog().names("callback"):
-        found.append([f"callback={name}"])
+        found.append([*of("callback", name)])
     found.append(["regularizer=[dropout,l2,gradient_noise,max_norm]", "scheduler=one_cycle", "model=rnn", "optimizer=lbfgs"])
     return found
 
@@ -38,7 +38,11 @@ def cases() -> list[list[str]]:
 def of(kind: str, name: str) -> list[str]:
     """Return the overrides that choose a component, and those that it is to be tried beside."""
     beside = getattr(catalog().load(catalog().find(kind, name)).factory, "beside", {})
-    return [f"{kind}={name}", *(f"{other}={choice['name']}" for other, choice in beside.items())]
+    chosen = [(other, key, value) for other, choice in beside.items() for key, value in choice.items()]
+    return [
+        f"{kind}={name}",
+        *(f"{other}={value}" if key == "name" else f"{other}.{key}={value}" for other, key, value in chosen),
+    ]
 
 
 def made(overrides: list[str]) -> Run:

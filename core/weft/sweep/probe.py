@@ -106,8 +106,7 @@ def _measure(run: Run) -> None:
     run.model.eval()
     with run.device.autocast():
         outputs = run.forward(inputs)
-    for metric in run.metrics.values():
-        metric.update(outputs, targets)
+    run.measure(inputs, outputs, targets)
 
 
 def _memory() -> int:

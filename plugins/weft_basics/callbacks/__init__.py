@@ -1,9 +1,11 @@
-"""Callbacks: when to stop, how large a gradient may be, when to go on with a smaller rate, what the perceptron's rule did."""
+"""Callbacks: where to begin, when to stop, how large a gradient may be, when to go on with a smaller rate, what the
+perceptron's rule did."""
 
 from weft import Register
 
 
 def register_all(register: Register) -> None:
+    register("weft_basics.callbacks.begin_at_samples:BeginAtSamples", "begin_at_samples")
     register("weft_basics.callbacks.early_stopping:EarlyStopping", "early_stopping")
     register("weft_basics.callbacks.clipping:ClipNorm", "clip_norm")
     register("weft_basics.callbacks.clipping:ClipValue", "clip_value")

@@ -14,6 +14,7 @@ def register_all(register: Register) -> None:
     register("weft_basics.datasets.tones:tones", "tones")
     for name in ("python_topics", "python_tokens", "python_packages"):
         register(f"weft_basics.datasets.{name}:{name}", name)
+    register("weft_basics.datasets.unlabelled:unlabelled", "unlabelled")
     register("weft_basics.datasets.csv:csv", "csv")
     register("weft_basics.datasets.text:text", "text")
     register("weft_basics.datasets.text_folder:text_folder", "text_folder")

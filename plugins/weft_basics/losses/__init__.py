@@ -7,6 +7,9 @@ place of scores, joint_nll the logarithms of p(x, c); cross_entropy and kl also 
 Of embeddings: outputs (N, D) are points, D however many, and targets (N,) labels. contrastive and triplet compare the samples
 of a batch with each other.
 
+Of what has no label: outputs (N, K) are of K groups, and targets aren't looked at. mixture_nll takes the logarithms of p(x, c),
+distortion minus the squared distances.
+
 Of numbers: outputs and targets are (N, K). poisson_nll takes logarithms of means, and counts.
 """
 
@@ -25,6 +28,8 @@ def register_all(register: Register) -> None:
     register("weft_basics.losses.perceptron:Perceptron", "perceptron")
     register("weft_basics.losses.contrastive:contrastive", "contrastive")
     register("weft_basics.losses.triplet:triplet", "triplet")
+    register("weft_basics.losses.mixture:mixture_nll", "mixture_nll")
+    register("weft_basics.losses.mixture:distortion", "distortion")
     for name in ("mse", "mae", "huber", "smooth_l1", "log_cosh", "quantile", "gaussian_nll"):
         register(f"weft_basics.losses.regression:{name}", name)
     register("weft_basics.losses.poisson:PoissonNLL", "poisson_nll")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 
 from weft import Range
+from weft_basics.models.groups import Components, groups
 
 
 class Gaussians(nn.Module):
@@ -16,21 +17,26 @@ class Gaussians(nn.Module):
 
     (N, *inputs) -> (N, outputs), in nats. With labels these are classes, and the loss joint_nll makes quadratic discriminant
     analysis of them; with covariance=tied linear discriminant analysis, with covariance=diagonal naive Bayes. With the loss
-    cross_entropy the same model is fitted to tell classes apart, not to tell what samples look like. The optimizer em has
-    its maximum in closed form. Hastie et al., "The elements of statistical learning", 2009, sections 4.3, 6.6.3 and 8.5.
+    cross_entropy the same model is fitted to tell classes apart, not to tell what samples look like. Without labels they are
+    the components of a mixture, whose loss is mixture_nll. The optimizer em has each maximum in closed form. Hastie et al.,
+    "The elements of statistical learning", 2009, sections 4.3, 6.6.3 and 8.5.
 
     A covariance is (1 - shrinkage) · S + (shrinkage + floor) · 1, where S is the weights' own, `roots` times its transpose: so
     none is singular, whatever the samples are. scikit-learn calls the shrinkage reg_param, the floor reg_covar.
 
     Raises:
-        ValueError: the samples are tokens.
+        ValueError: the samples are tokens; other components than classes.
     """
+
+    beside: ClassVar[dict[str, Any]] = {"dataset": {"name": "unlabelled", "task": "density"}}
 
     def __init__(
         self,
         inputs: tuple[int, ...],
         outputs: int,
         vocabulary: int | None = None,
+        task: str = "classification",
+        components: Components = None,
         covariance: Annotated[
             Literal["full", "tied", "diagonal", "spherical"],
             "one for each output, one for all, each number by itself, or one number for all numbers",
@@ -41,6 +47,7 @@ class Gaussians(nn.Module):
         super().__init__()
         if vocabulary is not None:
             raise ValueError("gaussians takes numbers, and this dataset's samples are tokens")
+        outputs = groups(components, outputs, task)
         numbers = math.prod(inputs)
         self.covariance = covariance
         self.shrinkage = shrinkage
@@ -78,6 +85,15 @@ class Gaussians(nn.Module):
         variances = (1 - self.shrinkage) * self.roots.square() + self.shrinkage + self.floor
         each = variances.expand(-1, offsets.shape[2])
         return (offsets.square() / each.unsqueeze(1)).sum(2), each.log().sum(1)
+
+    @property
+    def components(self) -> int:
+        return len(self.means)
+
+    @torch.no_grad()
+    def begin_at(self, samples: Tensor) -> None:
+        """Put the means, or as many of them as there are samples, at samples (N, *inputs)."""
+        self.means[: len(samples)] = samples.flatten(1).to(self.means.dtype)
 
     @torch.no_grad()
     def maximized(self, inputs: Tensor, shares: Tensor, rate: float) -> dict[str, Tensor]:

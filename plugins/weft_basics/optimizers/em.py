@@ -8,9 +8,7 @@ from typing import Annotated, Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from weft import Range
-from weft.errors import ConfigError
-from weft.state import Run
+from weft import ConfigError, Range, Run
 
 
 class EM(torch.optim.Optimizer):
@@ -38,8 +36,9 @@ class EM(torch.optim.Optimizer):
         ] = 1.0,
     ):
         if not hasattr(model, "maximized"):
+            kind = type(model).__name__
             raise ValueError(
-                f"em is for models with a maximum in closed form, such as gaussians, and {type(model).__name__} has none"
+                f"em is for models with a maximum in closed form, such as gaussians or kmeans, and {kind} has none"
             )
         super().__init__(params, {"lr": lr})
         self.model: Any = model
@@ -49,7 +48,8 @@ class EM(torch.optim.Optimizer):
         """Refuse what is no likelihood.
 
         Raises:
-            ConfigError: a regularizer whose penalty would be passed over; a loss that asks for less of an output.
+            ConfigError: a regularizer whose penalty would be passed over; a loss that asks for less of an output; more
+                components than samples to train on.
         """
         for name, part in run.regularizers.parts.items():
             if hasattr(part, "penalty") or hasattr(part, "gradients"):
@@ -63,7 +63,13 @@ class EM(torch.optim.Optimizer):
             (gradient,) = torch.autograd.grad(run.loss(outputs.requires_grad_(), targets), outputs)
         if (gradient > 0).any():
             loss = run.configuration.one("loss").component.name
-            raise ConfigError(f"optimizer=em: loss={loss} is no likelihood of p(x, c): take joint_nll")
+            raise ConfigError(
+                f"optimizer=em: loss={loss} isn't one whose gradient is a sample's share in each output: take joint_nll with "
+                "labels, mixture_nll or distortion without"
+            )
+        samples = run.data.sizes()["train"]
+        if outputs.shape[1] > samples:
+            raise ConfigError(f"optimizer=em: {outputs.shape[1]} components of {samples} samples: one each is the most")
 
     def step(self, closure: Callable[[], Tensor]) -> Tensor:  # type: ignore[override]
         """Move all weights to their maximum for what `closure` computes the loss of; return what it returns."""

@@ -38,7 +38,8 @@ OF_NUMBERS: dict[str, tuple[str, dict[str, Any]]] = {
     **{name: (name, {}) for name in serving(("regression",))},
     "quantile_0.9": ("quantile", {"quantile": 0.9}),
 }
-EVERY = OF_LABELS | OF_EMBEDDINGS | OF_NUMBERS
+OF_GROUPS: dict[str, tuple[str, dict[str, Any]]] = {name: (name, {}) for name in ("mixture_nll", "distortion")}
+EVERY = OF_LABELS | OF_EMBEDDINGS | OF_NUMBERS | OF_GROUPS
 WEIGHED = [case for case, (name, _) in OF_LABELS.items() if "class_weights" in box()["loss", name].component.supplied]
 
 

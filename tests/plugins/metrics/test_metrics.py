@@ -18,6 +18,7 @@ from weft_basics.sequences import IGNORED
 CLASSES = 4
 CLASSIFICATION = ["accuracy", "f1", "precision", "recall", "auroc", "bits_per_token", "perplexity"]
 REGRESSION = ["mse", "rmse", "mae", "r2"]
+GROUPS = ["adjusted_rand_index", "silhouette", "log_likelihood"]  # test_groups.py
 LESS_IS_BETTER = ["mse", "rmse", "mae", "bits_per_token", "perplexity"]
 
 
@@ -52,7 +53,7 @@ def by_sklearn(name: str, outputs: np.ndarray, targets: np.ndarray) -> float:
 
 
 def test_all_are_here() -> None:
-    assert sorted(names("metric")) == sorted(CLASSIFICATION + REGRESSION)
+    assert sorted(names("metric")) == sorted(CLASSIFICATION + REGRESSION + GROUPS)
 
 
 @pytest.mark.parametrize("pieces", [1, 3, 50])

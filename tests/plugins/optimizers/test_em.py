@@ -54,8 +54,11 @@ def test_class_weights_count_for_its_priors() -> None:
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (("model=mlp",), "em is for models with a maximum in closed form, such as gaussians, and MLP has none"),
-        (("loss=cross_entropy",), "optimizer=em: loss=cross_entropy is no likelihood of p.x, c.: take joint_nll"),
+        (("model=mlp",), "em is for models with a maximum in closed form, such as gaussians or kmeans, and MLP has none"),
+        (
+            ("loss=cross_entropy",),
+            "optimizer=em: loss=cross_entropy isn.t one whose gradient is a sample.s share in each output: take joint_nll",
+        ),
         (("regularizer=l2",), "optimizer=em: .* would pass over regularizer=l2; leave it out"),
         (("optimizer.lr=2",), "lr"),
     ],

@@ -1,0 +1,37 @@
+"""Another dataset's samples, for tasks that don't learn from labels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated, Any, Literal
+
+from weft import Choice
+from weft_basics.datasets.dataset import Dataset
+
+
+def unlabelled(
+    split_seed: int,
+    of: Annotated[
+        Callable[..., Any], Choice("dataset"), "whose samples they are; its labels are what clusters are held against"
+    ] = "iris",  # type: ignore[assignment]
+    task: Annotated[Literal["clustering", "density"], "which groups they fall into, or how probable each is"] = "clustering",
+) -> Dataset:
+    """Another dataset's samples, of which nobody says to a model what they are.
+
+    Raises:
+        ValueError: its samples are tokens, or have no label each.
+    """
+    whole = of(split_seed=split_seed)
+    if whole.task != "classification" or getattr(whole, "vocabulary", None) is not None:
+        kind = "tokens" if getattr(whole, "vocabulary", None) is not None else f"those of {whole.task}"
+        raise ValueError(f"of: takes samples of numbers with a class each, and here they are {kind}")
+    return Dataset(
+        task=task,
+        inputs=tuple(whole.inputs),
+        outputs=whole.outputs,
+        train=whole.train,
+        valid=whole.valid,
+        test=whole.test,
+        source=str(getattr(whole, "source", "")),
+        classes=tuple(getattr(whole, "classes", ())),
+    )
