@@ -41,8 +41,8 @@ def register_optimizers(register: Register) -> None:
 @hookspec
 def register_regularizers(register: Register) -> None:
     """Regularizers: any of `attach(model)`, `batch(inputs, targets)`, `penalty(model, outputs)`, `gradients(model)` and
-    `weights(model)`; a plain function of `model` is a penalty. They may have `check(run)`, too. The
-    run supplies `model`, `task`, `loss` and `samples` (how many are trained on)."""
+    `weights(model)`; a plain function of `model` is a penalty. They may have `check(run)`, too. The run supplies `model`,
+    `task`, `loss` and `samples` (how many are trained on)."""
 
 
 @hookspec

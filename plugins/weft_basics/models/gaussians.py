@@ -73,9 +73,8 @@ class Gaussians(nn.Module):
         """Return the squared distances (outputs, N) of offsets (outputs, N, numbers) in units of the deviation, and the
         covariances' log determinants."""
         own = (1 - self.shrinkage) * self.roots @ self.roots.mT
-        rounding = (
-            4 * torch.finfo(own.dtype).eps * own.detach().diagonal(dim1=1, dim2=2).sum(1)
-        )  # takes what is next to nothing
+        # What is next to nothing beside the largest variance is lost to rounding, and may come out below zero.
+        rounding = 4 * torch.finfo(own.dtype).eps * own.detach().diagonal(dim1=1, dim2=2).sum(1)
         added = (self.shrinkage + self.floor + rounding).unsqueeze(1).expand(-1, own.shape[1])
         factors = torch.linalg.cholesky(own + torch.diag_embed(added))
         found = torch.linalg.solve_triangular(factors, offsets.mT, upper=False)
