@@ -51,9 +51,7 @@ def prepare(wanted: Configuration, catalog: Catalog) -> Run:
         reference.check(wanted.settings.reference, metrics)
         total = wanted.settings.steps or wanted.settings.epochs * data.steps(wanted.settings.batch_size)
         wanted, optimizer = optimizer_of(wanted, model, device, catalog)
-        scheduler = Unscheduled()
-        for part in wanted.parts["scheduler"]:
-            scheduler = build(part, catalog, optimizer=optimizer, total_steps=total)
+        scheduler = _scheduler(wanted, optimizer, total, catalog)
         run = Run(
             configuration=wanted,
             device=device,
@@ -232,6 +230,18 @@ def _loss(wanted: Configuration, data: Data, weights: Tensor | None, device: Dev
             except ValueError as error:
                 raise ConfigError(f"{part}: doesn't fit dataset {data.name}: {split}: {error}") from error
     return loss
+
+
+def _scheduler(wanted: Configuration, optimizer: Any, total_steps: int, catalog: Catalog) -> Any:
+    for part in wanted.parts["scheduler"]:
+        try:
+            return build(part, catalog, optimizer=optimizer, total_steps=total_steps)
+        except PluginError as error:
+            if any("lr" not in group for group in getattr(optimizer, "param_groups", [{}])):
+                name = wanted.one("optimizer")
+                raise ConfigError(f"{part}: moves a learning rate, and {name} has none; leave the scheduler out") from error
+            raise
+    return Unscheduled()
 
 
 def _placed(part: Any, device: Device) -> Any:

@@ -298,7 +298,12 @@ def test_parts_that_break_their_contract_are_named_before_anything_is_written(he
 
         def step(self, closure: object) -> None: ...
 
+    class Fixed(torch.optim.Optimizer):
+        def __init__(self, params: Any):
+            super().__init__(params, {})
+
     weft.register("optimizer", Half, "half")
+    weft.register("optimizer", Fixed, "fixed")
     weft.register("regularizer", lambda model, weight=1.0: 0.0, "zero")
     weft.register("dataset", lambda split_seed: 1 / 0, "torn")
     weft.register("metric", lambda outputs, targets: 0.5, "loss")
@@ -306,10 +311,11 @@ def test_parts_that_break_their_contract_are_named_before_anything_is_written(he
         ("optimizer=half", "made a Half, which has no zero_grad, state_dict, load_state_dict"),
         ("regularizer=zero", "regularizer=zero: its penalty is 0.0, no scalar tensor"),
         ("dataset=torn", "dataset=torn: ZeroDivisionError: division by zero"),
+        ("optimizer=fixed scheduler=cosine", "scheduler=cosine: moves a learning rate, and optimizer=fixed has none"),
         ("metric=[loss]", "'loss' is the loss's own name among the scores"),
     ):
         with pytest.raises(weft.UserError, match=message):
-            weft.run("model=linear", override)
+            weft.run("model=linear", *override.split())
     assert sorted(path.name for path in (here / "runs").iterdir()) == before
 
 
