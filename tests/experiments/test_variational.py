@@ -30,9 +30,9 @@ def learnt(run: Any) -> tuple[Array, Array]:
     return run.model.means.detach().numpy()[0], run.model.covariances().detach().numpy()[0]
 
 
-@pytest.mark.parametrize("prior", [1.0, 0.1])
-def test_mean_and_variance_are_the_posterior_s(prior: float) -> None:
-    run = fitted("bayesian_linear_regression", f"model.prior={prior}")
+@pytest.mark.parametrize(("prior", "overrides"), [(1.0, ()), (0.1, ("model.prior=0.1",))])
+def test_mean_and_variance_are_the_posterior_s(prior: float, overrides: tuple[str, ...]) -> None:
+    run = fitted("bayesian_linear_regression", *overrides)
     (mean, covariance), (expected, spread) = learnt(run), posterior(run, prior)
     assert np.abs(mean - expected).max() <= 0.05 * np.abs(expected).max()
     assert np.abs(mean - expected).max() <= 0.1 * np.sqrt(np.diag(spread)).min()
