@@ -197,7 +197,7 @@ def test_yaml_of_the_user_is_checked_as_well(here: Path) -> None:
         ("bad", "model.widht: model mlp of weft .* has no option 'widht' .did you mean 'width'"),
         ("code", "model.x._target_: _target_ is not allowed"),
         ("torn", "a YAML file can't be read"),
-        ("bda", "experiment=bda: no experiment named 'bda' .did you mean 'bad'"),
+        ("badd", "experiment=badd: no experiment named 'badd' .did you mean 'bad'"),
     ):
         with pytest.raises(UserError, match=message):
             cli.commands.main(["run", f"+experiment={name}"], standalone_mode=False)

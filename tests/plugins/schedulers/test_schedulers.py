@@ -79,7 +79,7 @@ def test_short_runs(name: str, steps: int) -> None:
 
 
 @pytest.mark.parametrize("name", names("scheduler"))
-@pytest.mark.parametrize("optimizer", names("optimizer"))
+@pytest.mark.parametrize("optimizer", sorted({*names("optimizer")} - {"em"}))  # which isn't for any model
 def test_any_optimizer(name: str, optimizer: str) -> None:
     made = make("optimizer", optimizer, params=[nn.Parameter(torch.ones(2, 2)), nn.Parameter(torch.ones(2))], lr=0.1)
 
