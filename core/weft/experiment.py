@@ -258,7 +258,7 @@ def _try(model: nn.Module, loss: Any, data: Data, device: Device, wanted: Config
     """
     outputs = _forward(model, data, device, wanted)
     targets = data.splits["train"][1][:2]
-    shape = list(getattr(outputs, "shape", ()))
+    shape = [list(one.shape) for one in outputs] if isinstance(outputs, tuple) else list(getattr(outputs, "shape", ()))
     try:
         with device.session(), device.autocast():
             value = loss(outputs, targets)

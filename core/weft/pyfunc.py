@@ -22,13 +22,16 @@ class Predictor:
     @torch.no_grad()
     def predict(self, inputs: Any) -> np.ndarray[Any, Any]:
         """Return the model's outputs for a batch (samples, *shape of one): an array, a table or lists of numbers. Numbers with
-        a fraction are taken in the model's own precision, whole ones, such as tokens, as they are.
+        a fraction are taken in the model's own precision, whole ones, such as tokens, as they are. Of several outputs the
+        first is returned.
 
         Raises:
-            TypeError: the model gives something else than a tensor.
+            TypeError: the model gives something else than tensors.
         """
         batch = torch.tensor(np.ascontiguousarray(inputs))  # in another order of memory the last bits would differ
         outputs = self.model(batch.to(self._dtype) if batch.is_floating_point() else batch)
+        if isinstance(outputs, tuple):
+            outputs = outputs[0]
         if not isinstance(outputs, Tensor):
             raise TypeError(f"{type(self.model).__name__} gives a {type(outputs).__name__}; only tensors can be served")
         return outputs.numpy()

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from weft_basics.beside import CLUSTERING, DENSITY, RECONSTRUCTION
 from weft_basics.sequences import IGNORED
 
 
@@ -60,7 +61,7 @@ class Clustering:
     loss = "distortion"
     metrics: tuple[str, ...] = ("silhouette", "adjusted_rand_index")
     objective = "valid/loss"
-    beside: ClassVar[dict[str, Any]] = {"dataset": {"name": "unlabelled"}}
+    beside: ClassVar[dict[str, Any]] = CLUSTERING
 
     def check(self, outputs: int, targets: Tensor) -> None:
         """Raise ValueError for targets of another type or shape, and for a class that there isn't."""
@@ -73,14 +74,14 @@ class Density(Clustering):
 
     loss = "mixture_nll"
     metrics = ("log_likelihood",)
-    beside: ClassVar[dict[str, Any]] = {"dataset": {"name": "unlabelled", "task": "density"}}
+    beside: ClassVar[dict[str, Any]] = DENSITY
 
 
 class Regression:
     """One or more numbers for each sample: outputs and targets are (N, K)."""
 
     loss = "mse"
-    metrics = ("mae", "r2")
+    metrics: tuple[str, ...] = ("mae", "r2")
     objective = "valid/loss"
 
     def check(self, outputs: int, targets: Tensor) -> None:
@@ -94,6 +95,14 @@ class Regression:
         if len(wrong):
             sample, place = wrong[0].tolist()
             raise ValueError(f"target {float(targets[sample, place])} of sample {sample} is not finite")
+
+
+class Reconstruction(Regression):
+    """Each sample from what was made of it: targets (N, K) are its own numbers, outputs (N, K) their reconstructions."""
+
+    loss = "reconstruction_nll"
+    metrics: tuple[str, ...] = ()
+    beside: ClassVar[dict[str, Any]] = RECONSTRUCTION
 
 
 def _check_labels(outputs: int, targets: Tensor) -> None:

@@ -9,5 +9,6 @@ def register_all(register: Register) -> None:
     register("weft_basics.callbacks.early_stopping:EarlyStopping", "early_stopping")
     register("weft_basics.callbacks.clipping:ClipNorm", "clip_norm")
     register("weft_basics.callbacks.clipping:ClipValue", "clip_value")
+    register("weft_basics.callbacks.evidence_bounds:EvidenceBounds", "evidence_bounds")
     register("weft_basics.callbacks.mistakes:Mistakes", "mistakes")
     register("weft_basics.callbacks.reduce_on_plateau:ReduceOnPlateau", "reduce_on_plateau")

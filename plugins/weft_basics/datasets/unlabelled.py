@@ -14,7 +14,10 @@ def unlabelled(
     of: Annotated[
         Callable[..., Any], Choice("dataset"), "whose samples they are; its labels are what clusters are held against"
     ] = "iris",  # type: ignore[assignment]
-    task: Annotated[Literal["clustering", "density"], "which groups they fall into, or how probable each is"] = "clustering",
+    task: Annotated[
+        Literal["clustering", "density", "reconstruction"],
+        "which groups they fall into, how probable each is, or what is left of it in a few numbers",
+    ] = "clustering",
 ) -> Dataset:
     """Another dataset's samples, of which nobody says to a model what they are.
 
@@ -25,13 +28,16 @@ def unlabelled(
     if whole.task != "classification" or getattr(whole, "vocabulary", None) is not None:
         kind = "tokens" if getattr(whole, "vocabulary", None) is not None else f"those of {whole.task}"
         raise ValueError(f"of: takes samples of numbers with a class each, and here they are {kind}")
+    train, valid, test = whole.train, whole.valid, whole.test
+    if task == "reconstruction":
+        train, valid, test = ((inputs, inputs.flatten(1)) for inputs, _ in (train, valid, test))
     return Dataset(
         task=task,
         inputs=tuple(whole.inputs),
-        outputs=whole.outputs,
-        train=whole.train,
-        valid=whole.valid,
-        test=whole.test,
+        outputs=train[1].shape[1] if task == "reconstruction" else whole.outputs,
+        train=train,
+        valid=valid,
+        test=test,
         source=str(getattr(whole, "source", "")),
         classes=tuple(getattr(whole, "classes", ())),
     )

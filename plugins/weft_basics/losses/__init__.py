@@ -10,6 +10,8 @@ of a batch with each other.
 Of what has no label: outputs (N, K) are of K groups, and targets aren't looked at. mixture_nll takes the logarithms of p(x, c),
 distortion minus the squared distances.
 
+Of samples: outputs (N, K) are what was made of them, targets (N, K) their own numbers. reconstruction_nll.
+
 Of numbers: outputs and targets are (N, K). poisson_nll takes logarithms of means, and counts.
 """
 
@@ -30,6 +32,7 @@ def register_all(register: Register) -> None:
     register("weft_basics.losses.triplet:triplet", "triplet")
     register("weft_basics.losses.mixture:mixture_nll", "mixture_nll")
     register("weft_basics.losses.mixture:distortion", "distortion")
+    register("weft_basics.losses.reconstruction:ReconstructionNLL", "reconstruction_nll")
     for name in ("mse", "mae", "huber", "smooth_l1", "log_cosh", "quantile", "gaussian_nll"):
         register(f"weft_basics.losses.regression:{name}", name)
     register("weft_basics.losses.poisson:PoissonNLL", "poisson_nll")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from weft_basics.beside import CLUSTERING, DENSITY
 from weft_basics.losses.precision import widened
 
 
@@ -25,5 +26,5 @@ def distortion(outputs: Tensor, targets: Tensor) -> Tensor:
 
 mixture_nll.tasks = ("density", "clustering")  # type: ignore[attr-defined]
 distortion.tasks = ("clustering",)  # type: ignore[attr-defined]
-mixture_nll.beside = {"dataset": {"name": "unlabelled", "task": "density"}, "model": {"name": "gaussians"}}  # type: ignore[attr-defined]
-distortion.beside = {"dataset": {"name": "unlabelled"}, "model": {"name": "kmeans"}}  # type: ignore[attr-defined]
+mixture_nll.beside = DENSITY | {"model": {"name": "gaussians"}}  # type: ignore[attr-defined]
+distortion.beside = CLUSTERING | {"model": {"name": "kmeans"}}  # type: ignore[attr-defined]

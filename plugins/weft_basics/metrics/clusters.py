@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from weft import Range
+from weft_basics.beside import CLUSTERING
 from weft_basics.metrics.fitting import check_task
 
 UNLABELLED = ("clustering", "density")
@@ -27,7 +28,7 @@ class AdjustedRandIndex:
 
     tasks = UNLABELLED
     higher_is_better = True
-    beside: ClassVar[dict[str, Any]] = {"dataset": {"name": "unlabelled"}}
+    beside: ClassVar[dict[str, Any]] = CLUSTERING
 
     def __init__(self, task: str):
         check_task(self, task)
@@ -60,7 +61,7 @@ class Silhouette:
 
     tasks = UNLABELLED
     higher_is_better = True
-    beside: ClassVar[dict[str, Any]] = {"dataset": {"name": "unlabelled"}}
+    beside: ClassVar[dict[str, Any]] = CLUSTERING
 
     def __init__(
         self,

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
+from weft_basics.beside import DENSITY
 from weft_basics.metrics.fitting import check_task
 
 
@@ -20,7 +21,7 @@ class LogLikelihood:
 
     tasks = ("density",)
     higher_is_better = True
-    beside: ClassVar[dict[str, Any]] = {"dataset": {"name": "unlabelled", "task": "density"}}
+    beside: ClassVar[dict[str, Any]] = DENSITY
 
     def __init__(self, task: str):
         check_task(self, task)

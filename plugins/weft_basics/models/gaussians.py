@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from weft import Range
+from weft_basics.beside import DENSITY
 from weft_basics.models.groups import Components, groups
 
 
@@ -28,7 +29,7 @@ class Gaussians(nn.Module):
         ValueError: the samples are tokens; other components than classes.
     """
 
-    beside: ClassVar[dict[str, Any]] = {"dataset": {"name": "unlabelled", "task": "density"}}
+    beside: ClassVar[dict[str, Any]] = DENSITY
 
     def __init__(
         self,

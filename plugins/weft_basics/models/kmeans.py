@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from weft import Range
+from weft_basics.beside import CLUSTERING
 from weft_basics.models.groups import Components, groups
 
 
@@ -24,7 +25,7 @@ class KMeans(nn.Module):
         ValueError: the samples are tokens; other components than classes.
     """
 
-    beside: ClassVar[dict[str, Any]] = {"dataset": {"name": "unlabelled"}}
+    beside: ClassVar[dict[str, Any]] = CLUSTERING
 
     def __init__(
         self,

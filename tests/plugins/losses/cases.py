@@ -39,7 +39,8 @@ OF_NUMBERS: dict[str, tuple[str, dict[str, Any]]] = {
     "quantile_0.9": ("quantile", {"quantile": 0.9}),
 }
 OF_GROUPS: dict[str, tuple[str, dict[str, Any]]] = {name: (name, {}) for name in ("mixture_nll", "distortion")}
-EVERY = OF_LABELS | OF_EMBEDDINGS | OF_NUMBERS | OF_GROUPS
+OF_SAMPLES: dict[str, tuple[str, dict[str, Any]]] = {"reconstruction_nll": ("reconstruction_nll", {"noise": 1.0})}
+EVERY = OF_LABELS | OF_EMBEDDINGS | OF_NUMBERS | OF_GROUPS | OF_SAMPLES
 WEIGHED = [case for case, (name, _) in OF_LABELS.items() if "class_weights" in box()["loss", name].component.supplied]
 
 
@@ -77,4 +78,4 @@ def numbers(samples: int = 9, places: int = 2) -> tuple[Tensor, Tensor]:
 
 
 def fed(case: str) -> tuple[Tensor, Tensor]:
-    return numbers() if case in OF_NUMBERS else scores()
+    return numbers() if case in (*OF_NUMBERS, *OF_SAMPLES) else scores()

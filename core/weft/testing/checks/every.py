@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch.utils._pytree import tree_leaves
 
 from weft import checkpoint, configuration, loop
 from weft.catalog import Component
@@ -217,11 +217,11 @@ def compiled(function: Any, *arguments: Any) -> None:
         raise Cannot(_first_line(error)) from error
     finally:
         torch._dynamo.reset()
-    if not torch.allclose(found, expected, rtol=1e-4, atol=1e-5):
-        raise Cannot(f"compiled it gives something else, by up to {float((found - expected).abs().max()):.2g}")
+    if apart := apart_by(found, expected, rtol=1e-4, atol=1e-5):
+        raise Cannot(f"compiled it gives something else, by up to {apart:.2g}")
 
 
-def together(function: Any, expected: Tensor, *lanes: Any) -> None:
+def together(function: Any, expected: Any, *lanes: Any) -> None:
     """Run a function on several lanes as one, by vmap, and hold what it gives against what is `expected` of each.
 
     Raises:
@@ -233,8 +233,16 @@ def together(function: Any, expected: Tensor, *lanes: Any) -> None:
             found = torch.func.vmap(function)(*lanes)
         except Exception as error:
             raise Cannot(_first_line(error)) from error
-    if not torch.allclose(found, expected, rtol=1e-3, atol=1e-4):
-        raise Cannot(f"together they are other than each, by up to {float((found - expected).abs().max()):.2g}")
+    if apart := apart_by(found, expected, rtol=1e-3, atol=1e-4):
+        raise Cannot(f"together they are other than each, by up to {apart:.2g}")
+
+
+def apart_by(found: Any, expected: Any, rtol: float, atol: float) -> float:
+    """Return the largest difference of two outputs, each a tensor or several; 0 where they are as near as that."""
+    pairs = [*zip(tree_leaves(found), tree_leaves(expected), strict=True)]
+    if all(torch.allclose(one, other, rtol=rtol, atol=atol) for one, other in pairs):
+        return 0.0
+    return max(float((one - other).abs().max()) for one, other in pairs)
 
 
 def gradchecked(function: Any, *arguments: Any) -> None:

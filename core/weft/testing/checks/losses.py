@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils._pytree import tree_flatten, tree_leaves, tree_map, tree_unflatten
 
 from weft.testing.checks.every import compiled, gradchecked, together
 from weft.testing.outcome import Failure, Skip
@@ -17,7 +18,7 @@ from weft.testing.subject import Subject
 _SAMPLES = 8
 
 
-def _given(subject: Subject, precision: str = "fp64", scale: float = 1.0) -> tuple[Any, Tensor, Tensor]:
+def _given(subject: Subject, precision: str = "fp64", scale: float = 1.0) -> tuple[Any, Any, Tensor]:
     """Return the loss, outputs of a model that gradients are asked of, and their targets. `scale` makes the weights of the
     reference model's last layer that many times as large, or else the outputs."""
     run = subject.run(precision=precision)
@@ -26,8 +27,9 @@ def _given(subject: Subject, precision: str = "fp64", scale: float = 1.0) -> tup
     with torch.no_grad():
         for parameter in last:
             parameter.mul_(scale)
-        outputs = run.forward(inputs[:_SAMPLES]) * (1 if last else scale)
-    return run.loss, outputs.detach().clone().requires_grad_(), targets[:_SAMPLES]
+        outputs = run.forward(inputs[:_SAMPLES])
+        outputs = tree_map(lambda one: one.detach() * (1 if last else scale), outputs)
+    return run.loss, tree_map(lambda one: one.requires_grad_(), outputs), targets[:_SAMPLES]
 
 
 def scalar(subject: Subject) -> None:
@@ -48,7 +50,8 @@ def scalar(subject: Subject) -> None:
 def gradients(subject: Subject) -> None:
     """Its gradients, in float64, are those of what it computes."""
     loss, outputs, targets = _given(subject)
-    gradchecked(lambda outputs: loss(outputs, targets), outputs)
+    leaves, form = tree_flatten(outputs)
+    gradchecked(lambda *outputs: loss(tree_unflatten(outputs, form), targets), *leaves)
 
 
 def mean(subject: Subject) -> None:
@@ -57,12 +60,13 @@ def mean(subject: Subject) -> None:
     if getattr(run.loss, "compares_samples", False):
         raise Skip("it says that it compares the samples of a batch")
     inputs, targets = (half[:_SAMPLES] for half in run.data.splits["train"])
-    outputs = run.forward(inputs).detach()
+    outputs = tree_map(Tensor.detach, run.forward(inputs))
     whole = float(run.loss(outputs, targets).detach())
     parts = [slice(0, 3), slice(3, _SAMPLES)]
     counts = [run.batch_weight(targets[part]) for part in parts]
     found = sum(
-        count * float(run.loss(outputs[part], targets[part]).detach()) for count, part in zip(counts, parts, strict=True)
+        count * float(run.loss(tree_map(lambda one: one[part], outputs), targets[part]).detach())  # noqa: B023
+        for count, part in zip(counts, parts, strict=True)
     )
     if not math.isclose(whole, found / sum(counts), rel_tol=1e-6, abs_tol=1e-9):
         raise Failure(
@@ -75,24 +79,25 @@ def extremes(subject: Subject) -> None:
     """It and its gradients stay finite for outputs that are a thousand times too large."""
     loss, large, targets = _given(subject, "fp32", scale=1000.0)
     value = loss(large, targets)
-    (gradient,) = torch.autograd.grad(value, large)
-    if not math.isfinite(float(value.detach())) or not gradient.isfinite().all():
-        state = "finite" if gradient.isfinite().all() else "not finite"
+    gradients = torch.autograd.grad(value, tree_leaves(large), allow_unused=True)
+    finite = all(gradient.isfinite().all() for gradient in gradients if gradient is not None)
+    if not math.isfinite(float(value.detach())) or not finite:
+        state = "finite" if finite else "not finite"
         raise Failure(f"for large outputs it is {float(value.detach())}, its gradient {state}")
 
 
 def vmap(subject: Subject) -> None:
     """Losses of several models' outputs are had at once under torch.func.vmap."""
     loss, outputs, targets = _given(subject)
-    several = torch.stack([outputs.detach(), outputs.detach().roll(1, 0)])
-    expected = torch.stack([loss(one, targets) for one in several])
-    together(lambda outputs: loss(outputs, targets), expected, several)
+    lanes = tree_map(Tensor.detach, outputs), tree_map(lambda one: one.detach().roll(1, 0), outputs)
+    expected = torch.stack([loss(one, targets) for one in lanes])
+    together(lambda outputs: loss(outputs, targets), expected, tree_map(lambda *parts: torch.stack(parts), *lanes))
 
 
 def compiles(subject: Subject) -> None:
     """torch.compile takes it whole, and it is the same."""
     loss, outputs, targets = _given(subject, "fp32")
-    compiled(lambda outputs: loss(outputs, targets), outputs.detach())
+    compiled(lambda outputs: loss(outputs, targets), tree_map(Tensor.detach, outputs))
 
 
 CHECKS: list[Callable[[Subject], None]] = [scalar, gradients, mean, extremes]

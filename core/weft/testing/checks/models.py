@@ -10,9 +10,10 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils._pytree import tree_leaves, tree_map
 
 from weft import saved
-from weft.testing.checks.every import compiled, gradchecked, together
+from weft.testing.checks.every import apart_by, compiled, gradchecked, together
 from weft.testing.outcome import Failure
 from weft.testing.subject import Subject, train
 
@@ -26,7 +27,7 @@ def modes(subject: Subject) -> None:
     """In evaluation mode it draws nothing, and train() and eval() reach all of its modules."""
     model, inputs = subject.run().model.eval(), _inputs(subject)
     with torch.no_grad():
-        if not torch.equal(model(inputs), model(inputs)):
+        if apart_by(model(inputs), model(inputs), rtol=0, atol=0):
             raise Failure("in evaluation mode it gives two answers to the same inputs")
     for mode in (True, False):
         model.train(mode)
@@ -38,10 +39,9 @@ def apart(subject: Subject) -> None:
     """In evaluation mode a sample's answer doesn't depend on the others in its batch."""
     model, inputs = subject.run().model.eval(), _inputs(subject)
     with torch.no_grad():
-        together = model(inputs)
-        alone = torch.cat([model(one.unsqueeze(0)) for one in inputs])
-    if not torch.allclose(together, alone, rtol=1e-3, atol=1e-4):
-        raise Failure(f"a sample alone and in a batch: answers differ by up to {float((together - alone).abs().max()):.2g}")
+        alone = tree_map(lambda *parts: torch.cat(parts), *(model(one.unsqueeze(0)) for one in inputs))
+        if apart := apart_by(model(inputs), alone, rtol=1e-3, atol=1e-4):
+            raise Failure(f"a sample alone and in a batch: answers differ by up to {apart:.2g}")
 
 
 def taught(subject: Subject) -> None:
@@ -61,12 +61,12 @@ def gradients(subject: Subject) -> None:
     names = [name for name, parameter in model.named_parameters() if parameter.requires_grad]
     values = [parameter.detach().clone().requires_grad_() for parameter in model.parameters() if parameter.requires_grad]
 
-    def answers(*parameters: Tensor) -> Tensor:
-        found: Tensor = torch.func.functional_call(model, dict(zip(names, parameters, strict=True)), (inputs,))
-        return found
+    def answers(*parameters: Tensor) -> tuple[Tensor, ...]:
+        return tuple(tree_leaves(torch.func.functional_call(model, dict(zip(names, parameters, strict=True)), (inputs,))))
 
-    if answers(*values).dtype != torch.float64:
-        raise Failure(f"in float64 it answers in {answers(*values).dtype}")
+    for answer in answers(*values):
+        if answer.dtype != torch.float64:
+            raise Failure(f"in float64 it answers in {answer.dtype}")
     gradchecked(answers, *values)
 
 
@@ -88,7 +88,7 @@ def kept(subject: Subject) -> None:
         again = saved.read(Path(folder), "last", subject.catalog)
     inputs = _inputs(subject)
     with torch.no_grad():
-        if not torch.equal(run.model.eval()(inputs), again(inputs)):
+        if apart_by(run.model.eval()(inputs), again(inputs), rtol=0, atol=0):
             raise Failure("read again, it gives other answers")
 
 
@@ -102,7 +102,7 @@ def vmap(subject: Subject) -> None:
         return torch.func.functional_call(shell, (parameters, buffers), (inputs,))
 
     with torch.no_grad():
-        expected = torch.stack([first(inputs), second(inputs)])
+        expected = tree_map(lambda *parts: torch.stack(parts), first(inputs), second(inputs))
         together(answer, expected, *torch.func.stack_module_state([first, second]))
 
 

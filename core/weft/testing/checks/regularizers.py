@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils._pytree import tree_map
 
 from weft.state import Run
 from weft.testing.checks.every import gradchecked, together
@@ -31,7 +32,7 @@ def _that(subject: Subject, verb: str, **settings: Any) -> tuple[Run, Any]:
 class _Penalty(torch.nn.Module):
     """A regularizer's penalty as a function of the model's parameters."""
 
-    def __init__(self, model: torch.nn.Module, part: Any, outputs: Tensor):
+    def __init__(self, model: torch.nn.Module, part: Any, outputs: Any):
         super().__init__()
         self.model, self.part, self.outputs = model, part, outputs
 
@@ -42,7 +43,7 @@ class _Penalty(torch.nn.Module):
 def penalty(subject: Subject) -> None:
     """Its penalty is one finite number, and its gradients, in float64, are those of what it computes."""
     run, part = _that(subject, "penalty", precision="fp64")
-    outputs = run.forward(run.data.splits["train"][0][:4]).detach()
+    outputs = tree_map(Tensor.detach, run.forward(run.data.splits["train"][0][:4]))
     value = part.penalty(run.model, outputs)
     if not isinstance(value, Tensor) or value.shape != () or not math.isfinite(float(value.detach())):
         raise Failure(f"its penalty is {value!r} instead of a finite scalar")
@@ -86,7 +87,7 @@ def in_place(subject: Subject) -> None:
 def vmap(subject: Subject) -> None:
     """Its penalty of several models is had at once under torch.func.vmap."""
     run, part = _that(subject, "penalty")
-    outputs = run.forward(run.data.splits["train"][0][:4]).detach()
+    outputs = tree_map(Tensor.detach, run.forward(run.data.splits["train"][0][:4]))
     asked = _Penalty(run.model, part, outputs)
     several = {name: torch.stack([one.detach(), 2 * one.detach()]) for name, one in asked.named_parameters()}
 
