@@ -444,15 +444,20 @@ def test_tokens_and_other_precisions(template: Path, tmp_path: Path, client: Cli
     assert np.array_equal(model.predict(table), expected)
 
 
-def test_only_tensors_are_served(tmp_path: Path) -> None:
+def test_only_tensors_are_served_the_first_of_several() -> None:
     from weft.pyfunc import Predictor
 
     class Pair(torch.nn.Module):
         def forward(self, inputs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-            return inputs, inputs
+            return inputs, 2 * inputs
 
-    with pytest.raises(TypeError, match="Pair gives a tuple; only tensors can be served"):
-        Predictor(Pair()).predict([[1.0]])
+    class Named(torch.nn.Module):
+        def forward(self, inputs: torch.Tensor) -> dict[str, torch.Tensor]:
+            return {"found": inputs}
+
+    assert Predictor(Pair()).predict([[1.0]]).tolist() == [[1.0]]
+    with pytest.raises(TypeError, match="Named gives a dict; only tensors can be served"):
+        Predictor(Named()).predict([[1.0]])
 
 
 @pytest.fixture
