@@ -25,8 +25,9 @@ def unlabelled(
         ValueError: its samples are tokens, or have no label each.
     """
     whole = of(split_seed=split_seed)
-    if whole.task != "classification" or getattr(whole, "vocabulary", None) is not None:
-        kind = "tokens" if getattr(whole, "vocabulary", None) is not None else f"those of {whole.task}"
+    are_tokens = getattr(whole, "vocabulary", None) is not None
+    if are_tokens or whole.task != "classification":
+        kind = "tokens" if are_tokens else f"those of {whole.task}"
         raise ValueError(f"of: takes samples of numbers with a class each, and here they are {kind}")
     train, valid, test = whole.train, whole.valid, whole.test
     if task == "reconstruction":

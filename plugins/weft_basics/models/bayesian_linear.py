@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from weft import Range
+from weft_basics.models.numbers import numbers
 
 
 class BayesianLinear(nn.Module):
@@ -37,9 +38,7 @@ class BayesianLinear(nn.Module):
         begin: Annotated[float, Range(1e-6, 1e6, log=True), "deviation of each weight that training begins with"] = 0.1,
     ):
         super().__init__()
-        if vocabulary is not None:
-            raise ValueError("bayesian_linear takes numbers, and this dataset's samples are tokens")
-        weights = math.prod(inputs) + 1
+        weights = numbers(inputs, vocabulary, "bayesian_linear") + 1
         self.prior = prior
         self.means = nn.Parameter(torch.zeros(outputs, weights))
         self.log_deviations = nn.Parameter(torch.full((outputs, weights), math.log(begin)))

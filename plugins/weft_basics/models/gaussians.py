@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from weft import Range
 from weft_basics.beside import DENSITY
 from weft_basics.models.groups import Components, groups
+from weft_basics.models.numbers import numbers
 
 
 class Gaussians(nn.Module):
@@ -46,19 +47,17 @@ class Gaussians(nn.Module):
         floor: Annotated[float, Range(1e-12, 1, log=True), "variance that is added to each number's"] = 1e-6,
     ):
         super().__init__()
-        if vocabulary is not None:
-            raise ValueError("gaussians takes numbers, and this dataset's samples are tokens")
+        size = numbers(inputs, vocabulary, "gaussians")
         outputs = groups(components, outputs, task)
-        numbers = math.prod(inputs)
         self.covariance = covariance
         self.shrinkage = shrinkage
         self.floor = floor
         self.priors = nn.Parameter(torch.zeros(outputs))
-        self.means = nn.Parameter(torch.randn(outputs, numbers))
+        self.means = nn.Parameter(torch.randn(outputs, size))
         self.roots = nn.Parameter(
-            torch.ones(outputs, 1 if covariance == "spherical" else numbers)
+            torch.ones(outputs, 1 if covariance == "spherical" else size)
             if covariance in ("diagonal", "spherical")
-            else torch.eye(numbers).repeat(1 if covariance == "tied" else outputs, 1, 1)
+            else torch.eye(size).repeat(1 if covariance == "tied" else outputs, 1, 1)
         )
 
     def forward(self, inputs: Tensor) -> Tensor:

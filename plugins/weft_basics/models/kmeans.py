@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Annotated, Any, ClassVar
 
 import torch
@@ -11,6 +10,7 @@ from torch import Tensor, nn
 from weft import Range
 from weft_basics.beside import CLUSTERING
 from weft_basics.models.groups import Components, groups
+from weft_basics.models.numbers import numbers
 
 
 class KMeans(nn.Module):
@@ -37,9 +37,8 @@ class KMeans(nn.Module):
         begin: Annotated[float, Range(1e-6, 1e6, log=True), "deviation of the centroids that training begins with"] = 1.0,
     ):
         super().__init__()
-        if vocabulary is not None:
-            raise ValueError("kmeans takes numbers, and this dataset's samples are tokens")
-        self.centroids = nn.Parameter(begin * torch.randn(groups(components, outputs, task), math.prod(inputs)))
+        size = numbers(inputs, vocabulary, "kmeans")
+        self.centroids = nn.Parameter(begin * torch.randn(groups(components, outputs, task), size))
 
     def forward(self, inputs: Tensor) -> Tensor:
         samples = inputs.flatten(1)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from typing import Annotated, Literal
 
 from torch import Tensor, nn
+
+from weft_basics.models.numbers import numbers
 
 
 class Linear(nn.Module):
@@ -26,9 +27,7 @@ class Linear(nn.Module):
         begin: Annotated[Literal["uniform", "zeros"], "initial weights: torch's, up to 1 / sqrt(inputs), or zeros"] = "uniform",
     ):
         super().__init__()
-        if vocabulary is not None:
-            raise ValueError("linear takes numbers, and this dataset's samples are tokens; rnn takes them")
-        self.output = nn.Linear(math.prod(inputs), outputs)
+        self.output = nn.Linear(numbers(inputs, vocabulary, "linear"), outputs)
         if begin == "zeros":
             nn.init.zeros_(self.output.weight)
             nn.init.zeros_(self.output.bias)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from itertools import pairwise
 from typing import Annotated
@@ -10,6 +9,7 @@ from typing import Annotated
 from torch import Tensor, nn
 
 from weft import Choice, Range
+from weft_basics.models.numbers import numbers
 
 
 class MLP(nn.Module):
@@ -32,9 +32,7 @@ class MLP(nn.Module):
         output_activation: Annotated[Callable[[], nn.Module], Choice("activation"), "after the last layer"] = "identity",  # type: ignore[assignment]
     ):
         super().__init__()
-        if vocabulary is not None:
-            raise ValueError("mlp takes numbers, and this dataset's samples are tokens; rnn takes them")
-        widths = [math.prod(inputs), *[width] * depth]
+        widths = [numbers(inputs, vocabulary, "mlp"), *[width] * depth]
         self.hidden = nn.ModuleList(nn.Linear(*pair) for pair in pairwise(widths))
         self.activations = nn.ModuleList(activation() for _ in self.hidden)
         self.output = nn.Linear(width, outputs)

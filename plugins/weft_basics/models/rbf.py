@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from weft import Range
+from weft_basics.models.numbers import numbers
 
 
 class RBF(nn.Module):
@@ -36,11 +37,9 @@ class RBF(nn.Module):
         ] = None,
     ):
         super().__init__()
-        if vocabulary is not None:
-            raise ValueError("rbf takes numbers, and this dataset's samples are tokens; rnn takes them")
-        numbers = math.prod(inputs)
-        deviation = math.sqrt(2 * (1 / numbers if gamma is None else gamma))
-        self.register_buffer("frequencies", torch.randn(numbers, features) * deviation)
+        size = numbers(inputs, vocabulary, "rbf")
+        deviation = math.sqrt(2 * (1 / size if gamma is None else gamma))
+        self.register_buffer("frequencies", torch.randn(size, features) * deviation)
         self.register_buffer("phases", torch.rand(features) * 2 * math.pi)
         self.output = nn.Linear(features, outputs)
 

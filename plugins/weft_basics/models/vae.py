@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Annotated, Any, ClassVar, NamedTuple
 
@@ -11,6 +10,7 @@ from torch import Tensor, nn
 
 from weft import Choice, Range
 from weft_basics.beside import RECONSTRUCTION
+from weft_basics.models.numbers import numbers
 
 
 class Encoded(NamedTuple):
@@ -45,17 +45,15 @@ class VAE(nn.Module):
         activation: Annotated[Callable[[], nn.Module], Choice("activation")] = "relu",  # type: ignore[assignment]
     ):
         super().__init__()
-        if vocabulary is not None:
-            raise ValueError("vae takes numbers, and this dataset's samples are tokens")
-        numbers = math.prod(inputs)
-        if outputs != numbers:
+        size = numbers(inputs, vocabulary, "vae")
+        if outputs != size:
             raise ValueError(
-                f"vae gives back the {numbers} numbers of a sample, and here {outputs} are asked for: dataset=unlabelled "
+                f"vae gives back the {size} numbers of a sample, and here {outputs} are asked for: dataset=unlabelled "
                 "dataset.task=reconstruction asks for them"
             )
         self.latent = latent
-        self.encoder = nn.Sequential(nn.Flatten(), nn.Linear(numbers, width), activation(), nn.Linear(width, 2 * latent))
-        self.decoder = nn.Sequential(nn.Linear(latent, width), activation(), nn.Linear(width, numbers))
+        self.encoder = nn.Sequential(nn.Flatten(), nn.Linear(size, width), activation(), nn.Linear(width, 2 * latent))
+        self.decoder = nn.Sequential(nn.Linear(latent, width), activation(), nn.Linear(width, size))
 
     def forward(self, inputs: Tensor) -> Encoded:
         means, log_deviations = self.encode(inputs)
