@@ -5,6 +5,7 @@ run.json                 the record: status, MLflow's run id, objective, scores
 checkpoint.safetensors   everything that going on needs
 looks.npys               what was seen of gradients, weights and updates, as it came
 gradients/               the same to look at: a page, pictures, data
+images/                  what callbacks have drawn, along the steps
 model/                   model.json, best.safetensors, last.safetensors: what `weft.load` reads
 """
 

@@ -146,6 +146,15 @@ class Run(Evaluated):
         """Record values at this step. Tensors of one element stay on the device until they are flushed."""
         self.observer.stage(self.step, values)
 
+    def image(self, name: str, image: Any) -> None:
+        """Record an image at this step: [height, width] or [height, width, channels], from 0 to 1. MLflow's page shows
+        those of a name along the steps.
+
+        Raises:
+            UserError: another shape, or a name that can't be.
+        """
+        self.observer.image(self.step, name, image)
+
     def state_dict(self) -> dict[str, Any]:
         """Return everything that going on exactly needs."""
         return {

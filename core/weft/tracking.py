@@ -29,7 +29,7 @@ from weft import __version__, destination
 from weft.errors import ConfigError, UserError, WeftError
 from weft.folder import Folder
 from weft.settings import Tracking
-from weft.telemetry import provenance, recording, system
+from weft.telemetry import images, provenance, recording, system
 from weft.telemetry.recording import JournalTracker
 from weft.telemetry.tracker import STEPS, Opening, Row, Status
 
@@ -111,10 +111,7 @@ class TrackedRun:
             raise WeftError(self._over)
         if not isinstance(values, Mapping):
             raise UserError(f"log: {repr(values)[:100]} is no mapping of names to numbers, such as {{'loss': 0.5}}")
-        if step is None:
-            step = self._step + 1
-        elif isinstance(step, bool) or not hasattr(step, "__index__") or (step := index(step)) not in STEPS:
-            raise UserError(f"step: {step!r} is no integer of 64 bits")
+        step = self._step + 1 if step is None else _checked_step(step)
         taken = {str(key): _number(key, value) for key, value in values.items()}
         with self._guard:
             self._step = step
@@ -193,6 +190,25 @@ class TrackedRun:
         except OSError as error:
             raise UserError(f"artifact: {path}: can't be copied to {kept} ({error})") from None
         self._tracker.artifact(kept, str(inside / source.name) if source.is_dir() else str(inside) if inside.parts else "")
+
+    def image(self, name: str, image: Any, step: int | None = None) -> None:
+        """Record an image at a step, by default the last one: of torch, numpy or lists, [height, width] or [height, width, 3],
+        with fractions from 0 to 1 or whole numbers from 0 to 255. MLflow's page shows those of a name along the steps.
+
+        Raises:
+            UserError: another name, shape or kind of numbers, or the disk doesn't take it.
+            WeftError: the run has ended.
+        """
+        if self._is_over:
+            raise WeftError(self._over)
+        at = max(self._step, 0) if step is None else _checked_step(step)
+        found = images.pixels(name, image)
+        try:
+            for file in images.keep(self.folder, name, at, time.time_ns() // 1_000_000, found):
+                self._tracker.artifact(file, images.FOLDER)
+        except OSError as error:
+            raise UserError(f"image {name}: can't be kept ({error})") from None
+        self._tracker.tag(images.TAG)
 
     def tag(self, **tags: object) -> None:
         """Set tags; a later value replaces an earlier one."""
@@ -341,6 +357,15 @@ def track(
     )
     tracker = JournalTracker(folder.path, uri, Path(runs).absolute() / "artifacts", wait=wait)
     return TrackedRun(folder, tracker, opening, every)
+
+
+def _checked_step(step: Any) -> int:
+    """Raises:
+    UserError: it is no integer of 64 bits.
+    """
+    if isinstance(step, bool) or not hasattr(step, "__index__") or (found := index(step)) not in STEPS:
+        raise UserError(f"step: {step!r} is no integer of 64 bits")
+    return found
 
 
 def _check(kind: str, wanted: Any, **given: object) -> None:

@@ -77,6 +77,8 @@ def test_a_loop_of_one_s_own_is_in_mlflow(here: Path) -> None:
         run.artifact("notes.txt")
         (here / "notes.txt").write_text("changed since")
         run.artifact(here / "plots", "pictures")
+        run.image("valid/faces", np.zeros((4, 4, 3)))
+        run.image("valid/faces", [[0.0, 1.0]], step=7)
     found = stored(run.folder)
     assert (found.info.status, found.info.run_name) == ("FINISHED", "own")
     assert found.data.params == {"lr": "0.1", "optimizer.name": "sgd", "optimizer.nesterov": "True"}
@@ -93,6 +95,8 @@ def test_a_loop_of_one_s_own_is_in_mlflow(here: Path) -> None:
     assert (artifacts / "notes.txt").read_text() == "as it was"
     assert (artifacts / "pictures" / "plots" / "deep" / "a.txt").read_text() == "a"
     assert (artifacts / "environment.json").is_file()
+    names = sorted(path.name.partition("+timestamp+")[0] for path in (artifacts / "images").glob("*.png"))
+    assert names == ["valid~faces+step+101", "valid~faces+step+7"]
     assert Folder(run.folder).record()["status"] == "FINISHED"
 
 
@@ -146,6 +150,8 @@ def test_what_can_not_be_logged_is_refused_at_once(values: Any, step: Any, why: 
         (lambda run: run.artifact(__file__, "/x"), "leads out of the run"),
         (lambda run: run.artifact(None), "artifact: None is no path"),
         (lambda run: run.artifact(__file__, 3), "artifact: 3 is no path"),
+        (lambda run: run.image("faces", torch.zeros(3)), r"image faces: shape \[3\]"),
+        (lambda run: run.image("faces", torch.zeros(3, 3), step=0.5), "step: 0.5 is no integer"),
         (lambda run: run.log([1, 2]), r"log: \[1, 2\] is no mapping of names to numbers"),
         (lambda run: run.watch(nn.Linear(1, 1), every=0), "every=0"),
         (lambda run: run.end("DONE"), "status: 'DONE' is none of FINISHED, FAILED, KILLED"),

@@ -9,6 +9,7 @@ are kept in the run's folder, and shown when it ends.
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 from collections.abc import Mapping, Sequence
@@ -21,7 +22,7 @@ from torch import Tensor
 from weft.callback import Callback
 from weft.errors import NonFiniteError
 from weft.settings import Observe
-from weft.telemetry import gradients
+from weft.telemetry import gradients, images
 from weft.telemetry.diagnosis import diagnose
 from weft.telemetry.looking import Looking
 from weft.telemetry.tracker import MemoryTracker, Row, Tracker
@@ -29,6 +30,8 @@ from weft.telemetry.transfer import transferred
 
 if TYPE_CHECKING:
     from weft.state import Run
+
+log = logging.getLogger("weft")
 
 _FLUSH_SECONDS = 0.5
 _FLUSH_ROWS = 256
@@ -53,12 +56,14 @@ class Observer(Callback):
         self._losses: dict[str, list[Any]] = {}
         self._trace: list[tuple[int, Tensor]] = []
         self._looking = Looking(settings)
+        self._folder: Path | None = None
         self._diagnosis: dict[str, Any] = {}
         self._step = -1
         self._flushed = time.monotonic()
 
     def keep_in(self, folder: Path) -> None:
-        """Keep what looks find in this folder, and show it there in the end."""
+        """Keep images and what looks find in this folder, and show that there in the end."""
+        self._folder = folder
         self._looking.keep_in(folder)
 
     def observe(self, run: Run, terms: Mapping[str, Tensor]) -> None:
@@ -108,6 +113,24 @@ class Observer(Callback):
             self._staged.append(Row(step, _now(), [*numbers], [*numbers.values()]))
         for key, value in tensors.items():
             self._staged.append(_Staged(step, _now(), key, value.detach()))
+
+    def image(self, step: int, name: str, image: Any) -> None:
+        """Keep an image, as `weft.telemetry.images` takes it. A disk that doesn't is told in the log: a run that trains is
+        not to fail for its pictures.
+
+        Raises:
+            UserError: it is none.
+        """
+        found = images.pixels(name, image)
+        if self._folder is None:
+            return
+        try:
+            for file in images.keep(self._folder, name, step, _now(), found):
+                self.tracker.artifact(file, images.FOLDER)
+        except OSError as error:
+            log.warning("image %s of step %d is not kept: %s", name, step, error)
+        else:
+            self.tracker.tag(images.TAG)
 
     def flush_when_due(self, run: Run) -> None:
         """Flush when enough has come together, or enough time has passed."""
