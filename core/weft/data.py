@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from torch import Tensor
 
 from weft.device import Device
 from weft.errors import PluginError
+
+if TYPE_CHECKING:
+    from weft.state import Evaluated, Run
 
 SPLITS = ("train", "valid", "test")
 Pair = tuple[Tensor, Tensor]
@@ -27,7 +30,10 @@ _MIXED = 0
 
 
 class Data:
-    """The splits of one dataset, and what the run supplies from it: inputs, outputs, vocabulary, task."""
+    """The splits of one dataset, and what the run supplies from it: inputs, outputs, vocabulary, task. `scored` are the splits
+    that a trained model has scores on."""
+
+    scored: ClassVar[tuple[str, ...]] = ("test", "valid", "train")
 
     def __init__(self, dataset: Any, name: str):
         for attribute in ("task", "inputs", "outputs", *SPLITS):
@@ -68,6 +74,21 @@ class Data:
     def steps(self, size: int) -> int:
         """Return the number of batches of that size in an epoch, the last one maybe smaller."""
         return -(-len(self.splits["train"][1]) // size)
+
+    def training(self, run: Run) -> Iterator[Pair]:
+        """Yield what is left of the run's epoch."""
+        settings = run.configuration.settings
+        return self.batches(settings.batch_size, settings.seed, run.epoch, run.into_epoch)
+
+    def measuring(self, run: Evaluated, split: str) -> Iterator[Pair]:
+        """Yield all of a split, mixed where the loss compares samples: those of one class alone would tell it nothing."""
+        return self.every(split, getattr(run.loss, "compares_samples", False))
+
+    def batch(self, run: Run, epoch: int, number: int) -> tuple[list[int], Pair]:
+        """Return a batch once more, and the places of its samples in the training split."""
+        settings = run.configuration.settings
+        places = self.order(settings.seed, epoch)[number * settings.batch_size : (number + 1) * settings.batch_size]
+        return places.tolist(), next(self.batches(settings.batch_size, settings.seed, epoch, number))
 
     def batches(self, size: int, seed: int, epoch: int, start: int) -> Iterator[Pair]:
         """Yield an epoch's training batches from number `start` on. The order follows from seed and epoch alone, so a run

@@ -214,13 +214,16 @@ def _conclude(run: Run, folder: Folder) -> dict[str, float]:
     saved.write(folder.model, run)
     if run.best.weights and run.configuration.settings.test_weights == "best":
         run.model.load_state_dict(run.best.weights)
-    test, train = loop.evaluate(run, "test"), loop.evaluate(run, "train")
-    del train["train/loss"]  # under this name stands the loss on the way
+    last: dict[str, float] = {}
+    for split in run.data.scored:
+        if split != "valid":
+            last |= loop.evaluate(run, split)
+    last.pop("train/loss", None)  # under this name stands the loss on the way
     best = run.best.scores or run.scores
-    run.log({**{f"best/{name}": score for name, score in best.items()}, **train, **test})
+    run.log({**{f"best/{name}": score for name, score in best.items()}, **last})
     run.observer.flush(run)
     tested = best if run.configuration.settings.test_weights == "best" else run.scores
-    scores = {**tested, **train, **test}
+    scores = {**tested, **last}
     compared = _hold(folder, run.configuration.settings.reference, scores)
     if compared is not None:
         run.observer.tracker.tag({"weft.reference": str(compared), "weft.reference_met": str(compared.met).lower()})

@@ -15,6 +15,7 @@ from weft.configuration import Configuration, default_part
 from weft.data import SPLITS, Data
 from weft.device import Device
 from weft.errors import ConfigError, PluginError
+from weft.made import data_of
 from weft.optimization import optimizer_of
 from weft.options import show
 from weft.randomness import derived, kept_randomness, seed_everything
@@ -48,7 +49,7 @@ def prepare(wanted: Configuration, catalog: Catalog) -> Run:
         _try_penalties(regularizers, model, data, device)
         metrics = _metrics(wanted, data, device, catalog)
         judged = objective.parse(wanted.settings.objective or task.objective, metrics)
-        reference.check(wanted.settings.reference, metrics)
+        reference.check(wanted.settings.reference, metrics, data.scored)
         total = wanted.settings.steps or wanted.settings.epochs * data.steps(wanted.settings.batch_size)
         wanted, optimizer = optimizer_of(wanted, model, device, catalog)
         scheduler = _scheduler(wanted, optimizer, total, catalog)
@@ -67,7 +68,7 @@ def prepare(wanted: Configuration, catalog: Catalog) -> Run:
             total_steps=total,
             callbacks={part.name: build(part, catalog) for part in wanted.parts["callback"]},
         )
-        for part in (optimizer, *run.callbacks.values(), *regularizers.parts.values()):
+        for part in (data, optimizer, *run.callbacks.values(), *regularizers.parts.values()):
             if hasattr(part, "check"):
                 part.check(run)
         return run
@@ -97,7 +98,7 @@ def evaluated(wanted: Configuration, folder: Path, weights: str, catalog: Catalo
 
 def _data(wanted: Configuration, catalog: Catalog) -> Data:
     part = wanted.one("dataset")
-    return Data(build(part, catalog, split_seed=wanted.settings.split_seed), part.component.name)
+    return data_of(build(part, catalog, split_seed=wanted.settings.split_seed), part.component.name)
 
 
 def _check_fit(data: Data, folder: Path) -> None:

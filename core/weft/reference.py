@@ -11,15 +11,15 @@ from weft.errors import ConfigError, did_you_mean
 from weft.settings import Reference
 
 
-def check(wanted: Reference, metrics: Mapping[str, Any]) -> None:
-    """Raise ConfigError for a reference without a score or a number, and for a score that no run of these metrics has."""
+def check(wanted: Reference, metrics: Mapping[str, Any], splits: Collection[str]) -> None:
+    """Raise ConfigError for a reference without a score or a number, and for a score that no run of these metrics has on these
+    splits."""
     given = [name for name in ("at_least", "at_most", "source") if getattr(wanted, name) is not None]
     if wanted.score is None:
         if given:
             raise ConfigError(f"reference.{given[0]}: of which score? Give reference.score=…, such as test/loss")
         return
-    known = [f"{split}/{name}" for split in ("test", "valid", "train") for name in ("loss", *metrics)]
-    known.remove("train/loss")
+    known = [f"{split}/{name}" for split in splits for name in ("loss", *metrics) if (split, name) != ("train", "loss")]
     if wanted.score not in known:
         near = did_you_mean(wanted.score, known)
         there = f"there are {', '.join(known)}; or reference=null, which holds it against none"

@@ -71,8 +71,8 @@ class Evaluated:
             metric.update(outputs, targets, **({"inputs": inputs} if name in self._of_samples else {}))
 
     def every(self, split: str) -> Iterator[Pair]:
-        """Yield all of a split, mixed where the loss compares samples: those of one class alone would tell it nothing."""
-        return self.data.every(split, getattr(self.loss, "compares_samples", False))
+        """Yield all of a split, in batches."""
+        return self.data.measuring(self, split)
 
 
 @dataclass
@@ -135,12 +135,14 @@ class Run(Evaluated):
         self.epoch += 1
         self.epoch_start = None
 
+    @property
+    def into_epoch(self) -> int:
+        """How many steps of the present epoch are done."""
+        return 0 if self.epoch_start is None else self.step - self.epoch_start
+
     def batches(self) -> Iterator[Pair]:
         """Yield what is left of this epoch's batches, up to the run's last step."""
-        settings = self.configuration.settings
-        done = self.step - (self.step if self.epoch_start is None else self.epoch_start)
-        batches = self.data.batches(settings.batch_size, settings.seed, self.epoch, done)
-        return islice(batches, self.total_steps - self.step)
+        return islice(self.data.training(self), self.total_steps - self.step)
 
     def log(self, values: Mapping[str, float | Tensor]) -> None:
         """Record values at this step. Tensors of one element stay on the device until they are flushed."""
@@ -184,6 +186,7 @@ class Run(Evaluated):
         parts = {
             "model": self.model,
             "loss": self.loss,
+            "dataset": self.data,
             "optimizer": self.optimizer,
             "scheduler": self.scheduler,
             "device": self.device,

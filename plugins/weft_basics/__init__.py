@@ -49,6 +49,7 @@ def register_tasks(register: Register) -> None:
     register("weft_basics.tasks:Clustering", "clustering")
     register("weft_basics.tasks:Density", "density")
     register("weft_basics.tasks:Reconstruction", "reconstruction")
+    register("weft_basics.tasks:Control", "control")
     register("weft_basics.tasks:SequenceLabelling", "sequence_labelling")
     register("weft_basics.tasks:LanguageModelling", "language_modelling")
 

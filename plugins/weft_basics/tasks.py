@@ -7,7 +7,8 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from weft_basics.beside import CLUSTERING, DENSITY, RECONSTRUCTION
+from weft_basics.beside import CLUSTERING, CONTROL, DENSITY, RECONSTRUCTION
+from weft_basics.experience import FIELDS, unpacked
 from weft_basics.sequences import IGNORED
 
 
@@ -91,10 +92,7 @@ class Regression:
                 f"targets of a regression are numbers with a fraction of shape [samples, {outputs}], "
                 f"not {_type(targets)} of shape {list(targets.shape)}"
             )
-        wrong = torch.nonzero(~torch.isfinite(targets))
-        if len(wrong):
-            sample, place = wrong[0].tolist()
-            raise ValueError(f"target {float(targets[sample, place])} of sample {sample} is not finite")
+        _check_finite(targets)
 
 
 class Reconstruction(Regression):
@@ -103,6 +101,34 @@ class Reconstruction(Regression):
     loss = "reconstruction_nll"
     metrics: tuple[str, ...] = ()
     beside: ClassVar[dict[str, Any]] = RECONSTRUCTION
+
+
+class Control:
+    """One of several actions at each step in an environment: outputs (N, A) are their scores, of which the largest is taken.
+    Targets (N, 4) are what was done and what came of it: the action, what it was worth, its reward, and whether the episode was
+    over."""
+
+    loss = "action_value"
+    metrics: tuple[str, ...] = ("return",)
+    objective = "valid/return"
+    beside: ClassVar[dict[str, Any]] = CONTROL
+
+    def check(self, outputs: int, targets: Tensor) -> None:
+        """Raise ValueError for targets of another type or shape, an action that there isn't, a number that is not finite."""
+        if not targets.is_floating_point() or targets.ndim != 2 or targets.shape[1] != FIELDS:
+            raise ValueError(
+                f"targets of control are numbers with a fraction of shape [samples, {FIELDS}], "
+                f"not {_type(targets)} of shape {list(targets.shape)}"
+            )
+        _check_finite(targets)
+        _check_labels(outputs, unpacked(targets).actions)
+
+
+def _check_finite(targets: Tensor) -> None:
+    wrong = torch.nonzero(~torch.isfinite(targets))
+    if len(wrong):
+        sample, place = wrong[0].tolist()
+        raise ValueError(f"target {float(targets[sample, place])} of sample {sample} is not finite")
 
 
 def _check_labels(outputs: int, targets: Tensor) -> None:

@@ -10,6 +10,7 @@ import pytest
 from rich.console import Console
 
 from weft import ConfigError
+from weft.data import Data
 from weft.folder import Folder
 from weft.reference import check, compare
 from weft.settings import Reference
@@ -34,7 +35,7 @@ NAMES = ["ridge", "mlp", "lost", "fell"]
 )
 def test_a_score_meets_its_bounds_or_not(score: float, bounds: dict[str, float], met: bool, shown: str) -> None:
     wanted = Reference("test/accuracy", source="somebody", **bounds)
-    check(wanted, METRICS)
+    check(wanted, METRICS, Data.scored)
     found = compare(wanted, {"test/accuracy": score})
     assert found is not None
     assert (found.met, found.wanted, found.source) == (met, shown, "somebody")
@@ -48,7 +49,7 @@ def test_a_run_that_has_no_scores_meets_nothing() -> None:
 
 
 def test_without_a_score_there_is_nothing_to_compare() -> None:
-    check(Reference(), METRICS)
+    check(Reference(), METRICS, Data.scored)
     assert compare(Reference(), {"test/accuracy": 1.0}) is None
 
 
@@ -67,7 +68,7 @@ def test_without_a_score_there_is_nothing_to_compare() -> None:
 )
 def test_a_reference_that_can_not_be_held_is_refused(wanted: Reference, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        check(wanted, METRICS)
+        check(wanted, METRICS, Data.scored)
 
 
 def test_a_sweep_shows_what_was_met_in_the_order_of_its_jobs(tmp_path: Path) -> None:

@@ -25,27 +25,27 @@ def diagnose(run: Run, step: int, loss: float) -> dict[str, Any]:
     """Return what is known of the step at which the loss became NaN or infinite, as JSON's types.
 
     `first` is a sentence's end; `weights`, `outputs` and `gradients` name every parameter and module that has a number that is
-    not finite, in the order of the forward pass; `samples` are places in the training split. Epochs and batches are counted
-    from 1, as steps are. `updates_since` says how many updates the weights have had since that step, when it was noticed late.
+    not finite, in the order of the forward pass; `samples` are places in the training split, or in a batch that the run has
+    made itself. Epochs and batches are counted from 1, as steps are. `updates_since` says how many updates the weights have had
+    since that step, when it was noticed late.
     """
     epoch, batch = position(run, step)
-    size, seed = run.configuration.settings.batch_size, run.configuration.settings.seed
+    samples, (inputs, targets) = run.data.batch(run, epoch, batch)
     found: dict[str, Any] = {
         "loss": str(loss),
         "step": step,
         "epoch": epoch + 1,
         "batch": batch + 1,
-        "samples": run.data.order(seed, epoch)[batch * size : (batch + 1) * size].tolist(),
+        "samples": samples,
         "updates_since": run.step - (step - 1),
     }
-    inputs, targets = next(run.data.batches(size, seed, epoch, batch))
     bad_samples = ~_finite_samples(inputs)
     order, bad_outputs, replayed = _replay(run, inputs, targets)
     parameters = _in_order(run.model, order)
     weights = [name for name, parameter in parameters.items() if not _is_finite(parameter)]
     gradients = [name for name, p in parameters.items() if p.grad is not None and not _is_finite(p.grad)]
     found |= {
-        "samples_not_finite": [sample for sample, bad in zip(found["samples"], bad_samples.tolist(), strict=True) if bad],
+        "samples_not_finite": [sample for sample, bad in zip(samples, bad_samples.tolist(), strict=True) if bad],
         "weights": weights,
         "outputs": [f"{name} ({type(run.model.get_submodule(name)).__name__})" for name in bad_outputs],
         "gradients": gradients,

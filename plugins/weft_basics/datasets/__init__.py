@@ -15,6 +15,8 @@ def register_all(register: Register) -> None:
     for name in ("python_topics", "python_tokens", "python_packages"):
         register(f"weft_basics.datasets.{name}:{name}", name)
     register("weft_basics.datasets.unlabelled:unlabelled", "unlabelled")
+    register("weft_basics.datasets.episodes:Episodes", "episodes")
+    register("weft_basics.datasets.replay:Replay", "replay")
     register("weft_basics.datasets.csv:csv", "csv")
     register("weft_basics.datasets.text:text", "text")
     register("weft_basics.datasets.text_folder:text_folder", "text_folder")

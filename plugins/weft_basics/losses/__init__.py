@@ -32,6 +32,8 @@ def register_all(register: Register) -> None:
     register("weft_basics.losses.triplet:triplet", "triplet")
     register("weft_basics.losses.mixture:mixture_nll", "mixture_nll")
     register("weft_basics.losses.mixture:distortion", "distortion")
+    register("weft_basics.losses.policy_gradient:PolicyGradient", "policy_gradient")
+    register("weft_basics.losses.action_value:action_value", "action_value")
     register("weft_basics.losses.reconstruction:ReconstructionNLL", "reconstruction_nll")
     for name in ("mse", "mae", "huber", "smooth_l1", "log_cosh", "quantile", "gaussian_nll"):
         register(f"weft_basics.losses.regression:{name}", name)

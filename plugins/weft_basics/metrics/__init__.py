@@ -13,6 +13,7 @@ def register_all(register: Register) -> None:
     register("weft_basics.metrics.density:LogLikelihood", "log_likelihood")
     register("weft_basics.metrics.clusters:AdjustedRandIndex", "adjusted_rand_index")
     register("weft_basics.metrics.clusters:Silhouette", "silhouette")
+    register("weft_basics.metrics.control:Return", "return")
     for name in ("MSE", "RMSE", "MAE"):
         register(f"weft_basics.metrics.errors:{name}", name.lower())
     register("weft_basics.metrics.r2:R2", "r2")

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from tests.plugins.box import box, make, names
 from weft.build import Bound
+from weft_basics.experience import Experience, packed
 from weft_basics.sequences import IGNORED, LABELS, ONE_LABEL
 
 CLASSES = 4
@@ -40,7 +41,8 @@ OF_NUMBERS: dict[str, tuple[str, dict[str, Any]]] = {
 }
 OF_GROUPS: dict[str, tuple[str, dict[str, Any]]] = {name: (name, {}) for name in ("mixture_nll", "distortion")}
 OF_SAMPLES: dict[str, tuple[str, dict[str, Any]]] = {"reconstruction_nll": ("reconstruction_nll", {"noise": 1.0})}
-EVERY = OF_LABELS | OF_EMBEDDINGS | OF_NUMBERS | OF_GROUPS | OF_SAMPLES
+OF_EXPERIENCE: dict[str, tuple[str, dict[str, Any]]] = {name: (name, {}) for name in ("policy_gradient", "action_value")}
+EVERY = OF_LABELS | OF_EMBEDDINGS | OF_NUMBERS | OF_GROUPS | OF_SAMPLES | OF_EXPERIENCE
 WEIGHED = [case for case, (name, _) in OF_LABELS.items() if "class_weights" in box()["loss", name].component.supplied]
 
 
@@ -77,5 +79,14 @@ def numbers(samples: int = 9, places: int = 2) -> tuple[Tensor, Tensor]:
     return 2 * torch.randn(samples, places, dtype=torch.float64), torch.randint(5, (samples, places)).double()
 
 
+def experience(samples: int = 9) -> tuple[Tensor, Tensor]:
+    """Scores of actions, and what was done and came of it."""
+    actions, worth = torch.randint(CLASSES, (samples,)), torch.randn(samples, dtype=torch.float64)
+    done = Experience(actions, worth, torch.ones(samples), torch.zeros(samples))
+    return 2 * torch.randn(samples, CLASSES, dtype=torch.float64), packed(done)
+
+
 def fed(case: str) -> tuple[Tensor, Tensor]:
+    if case in OF_EXPERIENCE:
+        return experience()
     return numbers() if case in (*OF_NUMBERS, *OF_SAMPLES) else scores()

@@ -8,7 +8,18 @@ from torch import Tensor
 from torch.func import grad, vmap
 
 from tests.plugins.box import box, make, names
-from tests.plugins.losses.cases import EVERY, OF_EMBEDDINGS, OF_LABELS, OF_NUMBERS, OF_SAMPLES, fed, loss, sequences
+from tests.plugins.losses.cases import (
+    EVERY,
+    OF_EMBEDDINGS,
+    OF_EXPERIENCE,
+    OF_LABELS,
+    OF_NUMBERS,
+    OF_SAMPLES,
+    fed,
+    loss,
+    sequences,
+)
+from weft_basics.experience import Experience, packed
 
 
 def test_every_loss_is_among_the_cases() -> None:
@@ -78,7 +89,9 @@ def test_numbers_of_16_bits_are_summed_in_32_under_autocast(case: str) -> None:
 @pytest.mark.parametrize("case", EVERY)
 def test_large_outputs_have_a_finite_loss_and_gradient(case: str) -> None:
     outputs = torch.tensor([[80.0, -80.0], [-80.0, 80.0], [80.0, 80.0], [80.0, -80.0]], requires_grad=True)
-    targets = torch.zeros(4, 2) if case in (*OF_NUMBERS, *OF_SAMPLES) else torch.tensor([0, 0, 1, 1])
+    labels = torch.tensor([0, 0, 1, 1])
+    done = packed(Experience(labels, torch.ones(4), torch.ones(4), torch.zeros(4)))
+    targets = torch.zeros(4, 2) if case in (*OF_NUMBERS, *OF_SAMPLES) else done if case in OF_EXPERIENCE else labels
     found = loss(case, outputs=2)(outputs, targets)
     (gradient,) = torch.autograd.grad(found, outputs)
     assert found.isfinite()

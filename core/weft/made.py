@@ -1,0 +1,64 @@
+"""Data that a run makes as it goes, by its model: what a dataset's `batches(run, split)` yields, not parts of its splits.
+
+So an agent learns from what it does. What the splits hold is samples to begin with, made without a model: by them parts are
+held against each other, and the data has a digest. An epoch has as many batches as the training split would have.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from itertools import islice
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from weft.data import Data, Pair
+
+if TYPE_CHECKING:
+    from weft.state import Evaluated, Run
+
+
+def data_of(dataset: Any, name: str) -> Data:
+    """Return a dataset's data: its splits, or what is made by a run.
+
+    Raises:
+        PluginError: it is no dataset.
+    """
+    return MadeData(dataset, name) if hasattr(dataset, "batches") else Data(dataset, name)
+
+
+class MadeData(Data):
+    """The data of a dataset with `batches(run, split)`."""
+
+    scored: ClassVar[tuple[str, ...]] = ("test", "valid")  # what a model was trained on is gone
+
+    def __init__(self, dataset: Any, name: str):
+        super().__init__(dataset, name)
+        self._dataset = dataset
+        self._last: Pair | None = None
+
+    def check(self, run: Run) -> None:
+        """Raise a `ConfigError` where the dataset can't be of this run."""
+        if hasattr(self._dataset, "check"):
+            self._dataset.check(run)
+
+    def training(self, run: Run) -> Iterator[Pair]:
+        left = self.steps(run.configuration.settings.batch_size) - run.into_epoch
+        for batch in islice(self._dataset.batches(run, "train"), left):
+            self._last = batch
+            yield batch
+
+    def measuring(self, run: Evaluated, split: str) -> Iterator[Pair]:
+        yield from self._dataset.batches(run, split)
+
+    def batch(self, run: Run, epoch: int, number: int) -> tuple[list[int], Pair]:
+        """Return the last batch, which can't be made again, and the places in it."""
+        inputs, targets = self._last or self.splits["train"]
+        return list(range(len(targets))), (inputs, targets)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the dataset's state, if it has one."""
+        return self._dataset.state_dict() if hasattr(self._dataset, "state_dict") else {}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take it back."""
+        if hasattr(self._dataset, "load_state_dict"):
+            self._dataset.load_state_dict(state)

@@ -1,0 +1,194 @@
+"""An environment of gymnasium's as a dataset: episodes are played in it, many at once."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from weft_basics.experience import Experience, packed, scores_of
+
+Pair = tuple[Tensor, Tensor]
+Act = Callable[[NDArray[np.float32]], NDArray[np.int64]]
+"""Returns an action, from 0 on, for each of some observations."""
+
+_PLAYED_AT_ONCE = 32
+_EVALUATED_AT_ONCE = 4096
+
+
+@dataclass(frozen=True)
+class Played:
+    """Whole episodes, one after the other: N steps.
+
+    `observations` and `following` (N, *shape) are what was seen before and after each, `terminated` (N,) is 1 where there is
+    nothing after it, and `ends` (N,) where an episode is over, also for having lasted as long as one may. `returns` (N,) are
+    the sums of rewards from each step on, discounted.
+    """
+
+    observations: Tensor
+    actions: Tensor
+    rewards: Tensor
+    following: Tensor
+    terminated: Tensor
+    ends: Tensor
+    returns: Tensor
+
+    def pair(self) -> Pair:
+        """Return it as inputs and targets, of which the worth of an action is its return."""
+        return self.observations, packed(Experience(self.actions, self.returns, self.rewards, self.ends))
+
+    def summary(self) -> dict[str, float]:
+        """Return what to record of training episodes."""
+        episodes = float(self.ends.sum())
+        return {"train/return": float(self.rewards.sum()) / episodes, "train/episode_length": len(self.ends) / episodes}
+
+
+class Environment:
+    """The environment of a dataset, whose splits are what is seen when actions are chosen by chance.
+
+    Args:
+        name: of gymnasium's, such as CartPole-v1.
+        steps: of the training split; of the others, `valid` and `test` whole episodes.
+        discount: what a reward is worth that comes a step later, from 0 to 1.
+
+    Raises:
+        ValueError: gymnasium isn't installed, there is no such environment, or it is of another kind: actions must be one of
+            several, observations arrays of numbers, and an episode must end.
+    """
+
+    task = "control"
+
+    def __init__(self, split_seed: int, name: str, steps: int, valid: int, test: int, discount: float):
+        self._name = name
+        self._discount = discount
+        self._stages: dict[int, Any] = {}
+        opened = self._opened(_PLAYED_AT_ONCE)
+        self._first_action = int(getattr(opened.single_action_space, "start", 0))
+        self.inputs: tuple[int, ...] = tuple(opened.single_observation_space.shape)
+        self.outputs = int(opened.single_action_space.n)
+        self.source = f"gymnasium:{name}"
+        seeds = np.random.SeedSequence(split_seed).generate_state(6).tolist()
+        self._seeds = {"valid": seeds[0], "test": seeds[1]}
+        self._episodes = {"valid": valid, "test": test}
+        self.train = self._by_chance(steps, seeds[2])
+        self.valid = self.play(self.by_chance(seeds[3]), seeds[0], valid).pair()
+        self.test = self.play(self.by_chance(seeds[4]), seeds[1], test).pair()
+
+    def by_chance(self, seed: int) -> Act:
+        """Return what chooses any action."""
+        generator = np.random.default_rng(seed)
+        return lambda observations: generator.integers(0, self.outputs, len(observations))
+
+    def _by_chance(self, steps: int, seed: int) -> Pair:
+        """Return so many steps of episodes played by chance."""
+        act, seeds = self.by_chance(seed), np.random.default_rng(seed)
+        pairs: list[Pair] = []
+        while sum(len(inputs) for inputs, _ in pairs) < steps:
+            pairs.append(self.play(act, int(seeds.integers(2**31))).pair())
+        inputs, targets = (torch.cat(halves)[:steps] for halves in zip(*pairs, strict=True))
+        return inputs, targets
+
+    def play(self, act: Act, seed: int, episodes: int = _PLAYED_AT_ONCE) -> Played:
+        """Play whole episodes, all at once: one of each of so many copies of the environment."""
+        stage = self._opened(episodes)
+        observations, _ = stage.reset(seed=seed)
+        playing = np.ones(episodes, bool)
+        steps: list[tuple[NDArray[Any], ...]] = []
+        while playing.any():
+            actions = act(observations)
+            following, rewards, terminated, truncated, _ = stage.step(actions + self._first_action)
+            over = terminated | truncated
+            seen = (observations, actions, rewards, following, terminated, over, playing)
+            steps.append(tuple(np.array(part) for part in seen))
+            playing = playing & ~over
+            observations = following
+        # [steps, episodes, …]; what came after an episode's end is another one that nobody asked for
+        *fields, played = (np.stack(parts) for parts in zip(*steps, strict=True))
+        rewards = fields[2].astype(np.float64) * played
+        returns = np.zeros_like(rewards)
+        later = np.zeros(episodes)
+        for step in range(len(rewards) - 1, -1, -1):
+            returns[step] = later = rewards[step] + self._discount * later * played[step]
+        by_episode = [np.swapaxes(field, 0, 1)[played.T] for field in (*fields, returns)]
+        observed, chosen, rewarded, after, terminal, ended, summed = map(torch.from_numpy, by_episode)
+        return Played(
+            observed.float(), chosen, rewarded.float(), after.float(), terminal.float(), ended.float(), summed.float()
+        )
+
+    def batches(self, run: Any, split: str) -> Iterator[Pair]:
+        """Yield what the run's model does: to learn from, without end, or whole episodes that it is measured by."""
+        return self.training(run) if split == "train" else self._measured(run, split)
+
+    def training(self, run: Any) -> Iterator[Pair]:
+        """Yield batches to learn from, without end."""
+        raise NotImplementedError
+
+    def _measured(self, run: Any, split: str) -> Iterator[Pair]:
+        """Yield the split's episodes, played by always taking the best action."""
+        with acting(run, best) as act:
+            pair = self.play(act, self._seeds[split], self._episodes[split]).pair()
+        yield from zip(*(run.device.place(half).split(_EVALUATED_AT_ONCE) for half in pair), strict=True)
+
+    def _opened(self, copies: int) -> Any:
+        """Return copies of the environment, made once."""
+        if copies not in self._stages:
+            self._stages[copies] = opened(self._name, copies)
+        return self._stages[copies]
+
+
+def opened(name: str, copies: int) -> Any:
+    """Return copies of an environment that run side by side.
+
+    Raises:
+        ValueError: as `Environment`.
+    """
+    try:
+        import gymnasium
+    except ImportError as error:
+        raise ValueError(f"environment: gymnasium isn't installed ({error}): pip install 'weft[control]'") from error
+    if ":" in name:  # gymnasium would import the module before it, and a config can't run code
+        raise ValueError(f"environment: {name!r}: is to be the name of an environment that is registered already")
+    try:
+        found = gymnasium.make_vec(name, copies)
+    except gymnasium.error.Error as error:
+        raise ValueError(f"environment: {name!r}: {error}") from error
+    spaces = gymnasium.spaces
+    actions, observations = found.single_action_space, found.single_observation_space
+    if not isinstance(actions, spaces.Discrete):
+        raise ValueError(f"environment: {name!r} has the actions {actions}, and can have Discrete ones only")
+    if isinstance(observations, spaces.Discrete):
+        found = gymnasium.wrappers.vector.FlattenObservation(found)  # which of them, as 1 among zeros
+    elif not isinstance(observations, spaces.Box):
+        raise ValueError(f"environment: {name!r} has the observations {observations}, and can have Box or Discrete ones only")
+    if found.spec is None or found.spec.max_episode_steps is None:
+        raise ValueError(f"environment: {name!r} has episodes without an end: register it with max_episode_steps")
+    return found
+
+
+def best(scores: Tensor) -> Tensor:
+    """Return the action with the largest score, for each of N."""
+    return scores.argmax(1)
+
+
+@contextlib.contextmanager
+def acting(run: Any, choose: Callable[[Tensor], Tensor]) -> Iterator[Act]:
+    """Give what acts by a run's model, which is in evaluation mode while inside. `choose` is given the scores of actions
+    (N, A), and returns actions (N,)."""
+
+    def act(observations: NDArray[np.float32]) -> NDArray[np.int64]:
+        with torch.no_grad(), run.device.autocast():
+            scores = scores_of(run.model(run.device.place(torch.from_numpy(observations).float())))
+            return choose(scores.float()).cpu().numpy()
+
+    mode = run.model.training
+    run.model.eval()
+    try:
+        yield act
+    finally:
+        run.model.train(mode)

@@ -1,0 +1,143 @@
+"""Steps that a Q-network learns from many times: a memory of what it has played, and a copy of it that they are judged by."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any
+
+import torch
+from torch import Tensor
+
+from weft import ConfigError, Range
+from weft_basics.datasets.environment import Environment, Pair, Played, acting
+from weft_basics.experience import Experience, packed, scores_of
+
+
+class Replay(Environment):
+    """An environment of gymnasium's, and steps drawn from those that the model has played in it lately (experience replay).
+
+    Samples are observations, targets (N, 4) what `weft_basics.experience` says: the action that was taken, and the rewards of
+    `n_steps` with the score of the best action after them, discounted, by a copy of the model that is renewed now and then (the
+    target network). Actions are the best ones, but for a share that are any; that share falls to `exploration` over the first
+    part of the run. Mnih et al., "Human-level control through deep reinforcement learning", 2015; `double` has the model choose
+    the action after, and the copy judge it (van Hasselt et al., 2016); several steps as of Sutton, "Learning to predict by the
+    methods of temporal differences", 1988.
+
+    Raises:
+        ValueError: gymnasium isn't installed; no such environment, or one that isn't with some actions to choose from.
+    """
+
+    def __init__(
+        self,
+        split_seed: int,
+        environment: Annotated[str, "gymnasium's name of it"] = "CartPole-v1",
+        steps: Annotated[int, Range(1, 100_000_000, log=True), "samples of an epoch"] = 32_000,
+        played: Annotated[int, Range(1, 4096, log=True), "episodes at once"] = 8,
+        valid: Annotated[int, Range(1, 10_000, log=True), "episodes after each epoch"] = 20,
+        test: Annotated[int, Range(1, 10_000, log=True), "episodes in the end"] = 100,
+        discount: Annotated[float, Range(0, 1), "what a reward is worth that comes a step later"] = 0.99,
+        n_steps: Annotated[int, Range(1, 1000, log=True), "whose rewards are counted before the copy judges"] = 10,
+        memory: Annotated[int, Range(1, 100_000_000, log=True), "steps that are remembered"] = 50_000,
+        before: Annotated[int, Range(1, 100_000_000, log=True), "steps that are played before it learns"] = 1_000,
+        reuse: Annotated[float, Range(0.01, 10_000, log=True), "times that a step is learnt from, about"] = 16.0,
+        exploration: Annotated[float, Range(0, 1), "share of actions by chance, in the end"] = 0.05,
+        explored: Annotated[float, Range(0, 1), "share of the run until then"] = 0.3,
+        renewed: Annotated[int, Range(1, 10_000_000, log=True), "updates from one copy of the model to the next"] = 100,
+        double: bool = True,
+    ):
+        super().__init__(split_seed, environment, steps, valid, test, discount)
+        self._played, self._n_steps = played, n_steps
+        self._memory, self._before, self._reuse = memory, before, reuse
+        self._exploration, self._explored = exploration, explored
+        self._renewed, self._double = renewed, double
+        self._remembered: dict[str, Tensor] = {}
+        self._copy: dict[str, Tensor] = {}
+        self._steps = self._episodes_played = 0
+
+    def check(self, run: Any) -> None:
+        """Refuse a loss that is for what the model has just done itself.
+
+        Raises:
+            ConfigError: that.
+        """
+        if getattr(run.loss, "on_policy", False):
+            loss = run.configuration.one("loss").component.name
+            raise ConfigError(f"loss={loss}: learns from what the model does now, and dataset=replay remembers; take episodes")
+
+    def training(self, run: Any) -> Iterator[Pair]:
+        """Yield steps drawn from the memory, after playing what there is to play."""
+        size = run.configuration.settings.batch_size
+        self._remembered, self._copy = (
+            {name: run.device.place(tensor) for name, tensor in kept.items()} for kept in (self._remembered, self._copy)
+        )
+        while True:
+            while self._steps < self._before + run.step * size / self._reuse:
+                with acting(run, lambda scores: self._explore(run, scores)) as act:
+                    self._remember(run, self.play(act, int(torch.randint(2**31, ())), self._played))
+            if run.step % self._renewed == 0 or not self._copy:
+                self._copy = {name: tensor.detach().clone() for name, tensor in run.model.state_dict().items()}
+            known = self._remembered
+            chosen = torch.randint(len(known["ends"]), (size,)).to(known["ends"].device)
+            yield self._judged(run, {name: tensor[chosen] for name, tensor in known.items()})
+
+    def _explore(self, run: Any, scores: Tensor) -> Tensor:
+        """Return the best actions, but for a share by chance."""
+        done = min(1.0, run.step / max(1.0, self._explored * run.total_steps))
+        share = 1 + (self._exploration - 1) * done
+        by_chance = torch.randint(self.outputs, (len(scores),)).to(scores.device)
+        return torch.where((torch.rand(len(scores)) < share).to(scores.device), by_chance, scores.argmax(1))
+
+    def _remember(self, run: Any, played: Played) -> None:
+        """Keep what was played, and forget what is oldest."""
+        new = {name: run.device.place(tensor) for name, tensor in self._transitions(played).items()}
+        known = self._remembered or {name: tensor[:0] for name, tensor in new.items()}
+        self._remembered = {name: torch.cat([known[name], tensor])[-self._memory :] for name, tensor in new.items()}
+        self._steps += len(played.ends)
+        self._episodes_played += self._played
+        run.log({**played.summary(), "train/episodes": self._episodes_played})
+
+    def _transitions(self, played: Played) -> dict[str, Tensor]:
+        """Return each step with what is seen some steps later (`following`), the discounted rewards until then (`gained`), and
+        what a reward from there on counts for (`carried`): nothing where the episode has terminated."""
+        places = torch.arange(len(played.ends))
+        ends = played.ends.nonzero().squeeze(1)
+        last = ends[torch.searchsorted(ends, places)]  # of the episode that each step is of
+        until = torch.minimum(places + self._n_steps - 1, last)
+        carried = self._discount ** (until - places + 1).float()
+        after = torch.cat([played.returns, torch.zeros(1)])[until + 1] * (until < last)
+        return {
+            "observations": played.observations,
+            "actions": played.actions,
+            "rewards": played.rewards,
+            "ends": played.ends,
+            "following": played.following[until],
+            "gained": played.returns - carried * after,
+            "carried": carried * (1 - played.terminated[until]),
+        }
+
+    @torch.no_grad()
+    def _judged(self, run: Any, steps: Mapping[str, Tensor]) -> Pair:
+        """Return steps with what each action was worth, as far as is known."""
+        mode = run.model.training
+        run.model.eval()
+        with run.device.autocast():
+            judged = scores_of(torch.func.functional_call(run.model, dict(self._copy), (steps["following"],)))
+            choosing = scores_of(run.model(steps["following"])) if self._double else judged
+        run.model.train(mode)
+        after = judged.gather(1, choosing.argmax(1, keepdim=True)).squeeze(1)
+        worth = steps["gained"] + steps["carried"] * after.to(steps["gained"].dtype)
+        return steps["observations"], packed(Experience(steps["actions"], worth, steps["rewards"], steps["ends"]))
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the memory, the copy of the model, and how much has been played."""
+        return {
+            "memory": dict(self._remembered),
+            "copy": dict(self._copy),
+            "steps": self._steps,
+            "episodes": self._episodes_played,
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take it back."""
+        self._remembered, self._copy = dict(state["memory"]), dict(state["copy"])
+        self._steps, self._episodes_played = state["steps"], state["episodes"]

@@ -1,0 +1,128 @@
+"""Data that a run makes itself: how much of it an epoch has, its state, what is done with it elsewhere."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+import weft
+from tests.core.conftest import MakeRun
+from tests.core.conftest import make_run as make_run
+from tests.core.conftest import toys as toys
+from tests.core.toys import Blobs
+from weft import checkpoint, loop
+from weft.errors import ConfigError, NonFiniteError
+from weft.execution import execute
+from weft.folder import Folder
+from weft.telemetry.tracker import MemoryTracker, Status
+
+
+class Stream(Blobs):
+    """Blobs that are drawn as they are asked for: the n-th batch is of n."""
+
+    def __init__(self, split_seed: int, bad: int = -1):
+        super().__init__(split_seed)
+        self.bad = bad
+        self.given = 0
+        self.asked: list[tuple[str, int, bool]] = []
+
+    def check(self, run: Any) -> None:
+        if run.configuration.settings.batch_size == 13:
+            raise ConfigError("dataset=stream: not by 13")
+
+    def batches(self, run: Any, split: str) -> Iterator[tuple[Tensor, Tensor]]:
+        inputs, targets = self.valid
+        while split == "train":
+            self.asked.append((split, run.step, run.model.training))
+            self.given += 1
+            shift = math.nan if run.step == self.bad else 0.01 * self.given
+            yield inputs + shift + torch.rand(()), targets
+        if split != "train":
+            self.asked.append((split, getattr(run, "step", -1), run.model.training))
+            yield from zip(inputs.split(7), targets.split(7), strict=True)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"given": self.given}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        self.given = state["given"]
+
+
+@pytest.fixture
+def make(make_run: MakeRun) -> MakeRun:
+    weft.register("dataset", Stream, "stream")
+    return lambda *args, **values: make_run(*args, **{"dataset": "stream", "batch_size": 30, **values})
+
+
+def test_an_epoch_has_as_many_batches_as_the_training_split(make: MakeRun) -> None:
+    run = make(epochs=2)
+    loop.fit(run)
+    asked = run.data._dataset.asked  # type: ignore[attr-defined]
+    training, measuring = ("train", True), ("valid", False)
+    assert [(split, mode) for split, _, mode in asked] == [training] * 3 + [measuring] + [training] * 3 + [measuring]
+    assert [step for split, step, _ in asked if split == "train"] == [0, 1, 2, 3, 4, 5]
+    assert run.data.steps(30) == 3
+    assert run.data.sizes() == {"train": 90, "valid": 30, "test": 30}
+
+
+def test_a_run_has_no_more_batches_than_steps(make: MakeRun) -> None:
+    run = make(steps=4)
+    loop.fit(run)
+    assert run.step == 4
+    assert run.data._dataset.given == 4  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("cut", [2, 3, 4])
+def test_cut_and_resumed_equals_uncut(make: MakeRun, tmp_path: Path, cut: int) -> None:
+    class Cut(weft.Callback):
+        def on_step_end(self, run: Any) -> None:
+            if run.step == cut:
+                checkpoint.write(tmp_path / "c", run.state_dict())
+
+    whole = make((Cut(),), epochs=3)
+    loop.fit(whole)
+    resumed = make(epochs=3)
+    resumed.load_state_dict(checkpoint.read(tmp_path / "c"))
+    loop.fit(resumed)
+    assert resumed.data._dataset.given == whole.data._dataset.given == 9  # type: ignore[attr-defined]
+    assert resumed.scores == whole.scores
+    for name, tensor in whole.model.state_dict().items():
+        assert torch.equal(tensor, resumed.model.state_dict()[name])
+
+
+def test_a_dataset_may_refuse_a_run(make: MakeRun) -> None:
+    with pytest.raises(ConfigError, match="not by 13"):
+        make(batch_size=13)
+
+
+def test_what_it_was_trained_on_has_no_score(make: MakeRun, tmp_path: Path) -> None:
+    run = make(epochs=1)
+    outcome = execute(run, Folder(tmp_path / "run"), MemoryTracker())
+    assert outcome.status is Status.FINISHED
+    assert sorted(outcome.scores) == ["test/hits", "test/loss", "valid/hits", "valid/loss"]
+    with pytest.raises(
+        ConfigError, match=r"'train/hits' is no score .*; there are test/loss, test/hits, valid/loss, valid/hits"
+    ):
+        make(reference={"score": "train/hits", "at_least": 1})
+
+
+def test_a_number_that_is_not_finite_is_found_in_the_batch_that_was_made(make: MakeRun) -> None:
+    run = make(dataset={"name": "stream", "bad": 4}, epochs=3)
+    with pytest.raises(NonFiniteError, match="at step 5; first affected: the inputs of training sample 0"):
+        loop.fit(run)
+    found = run.observer._diagnosis
+    assert found["samples"] == found["samples_not_finite"] == list(range(30))
+
+
+def test_a_dataset_without_a_state_has_none(make: MakeRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = make(epochs=1)
+    monkeypatch.delattr(Stream, "state_dict")
+    monkeypatch.delattr(Stream, "load_state_dict")
+    assert run.data.state_dict() == {}  # type: ignore[attr-defined]
+    run.data.load_state_dict({})  # type: ignore[attr-defined]
