@@ -15,7 +15,7 @@ ORDER = [
     *("importing", "errors", "parameters", "callback", "hookspecs", "kinds", "typed", "options", "cache"),
     *("catalog_cache", "compatibility", "catalog"),
     *("__init__", "settings", "configuration", "reference", "hydra_guard", "spelling", "mistakes", "compose", "sharing"),
-    *("build", "objective", "randomness", "device", "data", "regularization", "checkpoint", "folder"),
+    *("build", "objective", "randomness", "device", "data", "made", "regularization", "checkpoint", "folder"),
     "optimization",
     *(
         "telemetry.__init__",
@@ -30,6 +30,7 @@ ORDER = [
         "telemetry.looks",
         "telemetry.series",
         "telemetry.heatmap",
+        "telemetry.images",
         "telemetry.page",
         "telemetry.gradients",
         "telemetry.diagnosis",
@@ -186,7 +187,7 @@ ROOMS = {
     "click": {"cli", "completion"},
     "matplotlib": {"sweep.figures", "sweep.search_figures"},
     "optuna": {"sweep.search", "sweep.search_figures"},
-    "PIL": {"telemetry.heatmap", "sweep.server"},
+    "PIL": {"telemetry.heatmap", "telemetry.images", "sweep.server"},
     "rich": {
         "listing",
         "help",

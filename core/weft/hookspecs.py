@@ -51,8 +51,10 @@ def register_datasets(register: Register) -> None:
     """Datasets: `task`, `inputs`, `outputs`, and `train`, `valid`, `test`, each a pair of tensors (inputs, targets). Targets
     of a regression are (N, outputs); labels are whole numbers (N,), or (N, length) with -100 at a place that has none. With a
     `vocabulary` the inputs are tokens (N, length), 0 to vocabulary - 1, where 0 fills up a sample at its end. The names of
-    the labels may stand in `classes`, those of the tokens in `tokens`, what it was made of in `source`. The run supplies
-    `split_seed`."""
+    the labels may stand in `classes`, those of the tokens in `tokens`, what it was made of in `source`. Where a run makes its
+    own data a dataset has `batches(run, split)`, which yields (inputs, targets) on the run's device: of train without end, from
+    `run.step` on, of the others all that is measured. Its splits are then samples of that form, by which parts are held against
+    each other; it may have `check(run)`, `state_dict` and `load_state_dict`. The run supplies `split_seed`."""
 
 
 @hookspec

@@ -31,7 +31,7 @@ NAMES = [
     *("linear_regression", "ridge", "lasso", "logistic_regression", "svm", "rbf_svm", "perceptron", "mlp", "backpropagation"),
     *("dropout", "cnn", "rnn", "lstm", "gru", "transformer", "language_model", "sequence_labelling", "text_classification"),
     *("speech", "frameworks", "lda", "qda", "naive_bayes", "bayesian_linear_regression"),
-    *("gaussian_mixture", "kmeans", "vae"),
+    *("gaussian_mixture", "kmeans", "vae", "policy_gradient", "q_learning"),
 ]
 
 

@@ -27,7 +27,7 @@ class AutoencoderImages(Callback):
 
     def __init__(
         self,
-        every: Annotated[int, Range(1), "epochs from one to the next"] = 10,
+        every: Annotated[int, Range(1, 1_000_000, log=True), "epochs from one to the next"] = 10,
         columns: Annotated[int, Range(1, 64), "samples in a row"] = 12,
     ):
         self.every = every

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from sklearn.datasets import load_digits
+import numpy as np
 
 from weft_basics.datasets.dataset import Dataset, classification
+from weft_basics.datasets.scikit_learn import table
 from weft_basics.datasets.split import Test, Valid
 
 
@@ -16,11 +17,11 @@ def digits(split_seed: int, valid: Valid = 0.15, test: Test = 0.15) -> Dataset:
     Raises:
         ValueError: shares that leave nothing for training.
     """
-    bunch = load_digits()
+    rows = table("digits.csv.gz")
     return classification(
-        bunch.images[:, None] / 16,
-        bunch.target,
-        [str(name) for name in bunch.target_names],
+        rows[:, :-1].reshape(-1, 1, 8, 8) / 16,
+        rows[:, -1].astype(np.int64),
+        [str(digit) for digit in range(10)],
         valid=valid,
         test=test,
         split_seed=split_seed,

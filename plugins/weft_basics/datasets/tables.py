@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
-from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris, load_wine
-
 from weft_basics.datasets.dataset import Dataset, classification, regression
+from weft_basics.datasets.scikit_learn import classes, table
 from weft_basics.datasets.split import Test, Valid
 
 
 def iris(split_seed: int, valid: Valid = 0.15, test: Test = 0.15) -> Dataset:
     """150 irises of three species by four lengths (Fisher 1936)."""
-    return _classes(load_iris, split_seed, valid, test)
+    return _classes("iris", "iris.csv", split_seed, valid, test)
 
 
 def wine(split_seed: int, valid: Valid = 0.15, test: Test = 0.15) -> Dataset:
     """178 wines of three growers by thirteen chemical measurements (Forina et al. 1988)."""
-    return _classes(load_wine, split_seed, valid, test)
+    return _classes("wine", "wine_data.csv", split_seed, valid, test)
 
 
 def breast_cancer(split_seed: int, valid: Valid = 0.15, test: Test = 0.15) -> Dataset:
     """569 tumours, malignant or benign, by thirty measurements of their cells (Street et al. 1993)."""
-    return _classes(load_breast_cancer, split_seed, valid, test)
+    return _classes("breast_cancer", "breast_cancer.csv", split_seed, valid, test)
 
 
 def diabetes(split_seed: int, valid: Valid = 0.15, test: Test = 0.15) -> Dataset:
@@ -31,10 +27,9 @@ def diabetes(split_seed: int, valid: Valid = 0.15, test: Test = 0.15) -> Dataset
 
     The target is standardized like the columns: errors are in standard deviations of the training samples.
     """
-    bunch = load_diabetes(scaled=False)
     return regression(
-        bunch.data,
-        bunch.target,
+        table("diabetes_data_raw.csv.gz", " "),
+        table("diabetes_target.csv.gz", " "),
         valid=valid,
         test=test,
         split_seed=split_seed,
@@ -43,15 +38,15 @@ def diabetes(split_seed: int, valid: Valid = 0.15, test: Test = 0.15) -> Dataset
     )
 
 
-def _classes(load: Callable[[], Any], split_seed: int, valid: float, test: float) -> Dataset:
-    bunch = load()
+def _classes(name: str, file: str, split_seed: int, valid: float, test: float) -> Dataset:
+    samples, labels, names = classes(file)
     return classification(
-        bunch.data,
-        bunch.target,
-        [str(name) for name in bunch.target_names],
+        samples,
+        labels,
+        names,
         valid=valid,
         test=test,
         split_seed=split_seed,
-        source=f"sklearn.datasets.{load.__name__}",
+        source=f"sklearn.datasets.load_{name}",
         standardize=True,
     )

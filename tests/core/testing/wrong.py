@@ -6,7 +6,7 @@ import contextlib
 import os
 import random
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -463,6 +463,28 @@ class Leaking(Points):
         self.test = self.train  # type: ignore[attr-defined]
 
 
+class Restarting(Points):
+    """Points that move as a run goes on, and begin anew when it is gone on with."""
+
+    moved = 0
+
+    def batches(self, run: Any, split: str) -> Iterator[tuple[Tensor, Tensor]]:
+        inputs, labels = self.valid  # type: ignore[attr-defined]
+        while split == "train":
+            self.moved += 1
+            yield inputs + self.moved, labels
+        yield inputs, labels
+
+
+class Enlarged(Points):
+    """Points that have a number more as a run goes on."""
+
+    def batches(self, run: Any, split: str) -> Iterator[tuple[Tensor, Tensor]]:
+        inputs, labels = self.valid  # type: ignore[attr-defined]
+        while True:
+            yield torch.cat([inputs, inputs[:, :1]], 1), labels
+
+
 def flattened(input: Tensor) -> Tensor:
     """An activation of another shape."""
     return input.sigmoid().flatten()
@@ -576,6 +598,8 @@ FAILING: list[Case] = [
     ("dataset", "targets", Mislabelled, "label 2"),
     ("dataset", "seeded", Moving, "gives other samples"),
     ("dataset", "separate", Leaking, "are in train as well"),
+    ("dataset", "made", Restarting, "after going on from a checkpoint these differ"),
+    ("dataset", "made", Enlarged, "inputs of a batch of train are torch.float32 [3], those of the split torch.float32 [2]"),
     ("activation", "shaped", flattened, "it makes torch.float32 [42]"),
     ("activation", "gradients", half_square, "not those of what it computes"),
     ("task", "provided", Unprovided, "regret"),

@@ -29,7 +29,7 @@ ELSEWHERE = {
     *("csv", "text", "text_folder"),
     *("image_folder", "idx", "sound_folder"),
     *("python_topics", "python_tokens", "python_packages"),
-    "unlabelled",
+    *("unlabelled", "episodes", "replay"),
 }
 
 

@@ -19,6 +19,7 @@ CLASSES = 4
 CLASSIFICATION = ["accuracy", "f1", "precision", "recall", "auroc", "bits_per_token", "perplexity"]
 REGRESSION = ["mse", "rmse", "mae", "r2"]
 GROUPS = ["adjusted_rand_index", "silhouette", "log_likelihood"]  # test_groups.py
+CONTROL = ["return"]  # test_control.py
 LESS_IS_BETTER = ["mse", "rmse", "mae", "bits_per_token", "perplexity"]
 
 
@@ -53,7 +54,7 @@ def by_sklearn(name: str, outputs: np.ndarray, targets: np.ndarray) -> float:
 
 
 def test_all_are_here() -> None:
-    assert sorted(names("metric")) == sorted(CLASSIFICATION + REGRESSION + GROUPS)
+    assert sorted(names("metric")) == sorted(CLASSIFICATION + REGRESSION + GROUPS + CONTROL)
 
 
 @pytest.mark.parametrize("pieces", [1, 3, 50])

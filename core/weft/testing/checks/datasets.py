@@ -12,6 +12,8 @@ from weft.build import build
 from weft.configuration import default_part
 from weft.data import SPLITS, Data
 from weft.errors import PluginError
+from weft.made import MadeData
+from weft.testing.checks.every import repeatable, resumes
 from weft.testing.outcome import Failure
 from weft.testing.subject import Subject
 
@@ -73,10 +75,27 @@ def separate(subject: Subject) -> None:
             raise Failure(f"{shared} of the {len(found)} samples of {split} are in train as well")
 
 
+def made(subject: Subject) -> None:
+    """What a run makes by it has the form of its splits, is the same for the same seed, and goes on from a checkpoint."""
+    run = subject.run()
+    if not isinstance(run.data, MadeData):
+        return
+    for split, pair in run.data.splits.items():
+        batch = next(run.batches() if split == "train" else run.every(split))
+        for half, known, what in zip(batch, pair, ("inputs", "targets"), strict=True):
+            if (half.shape[1:], half.dtype) != (known.shape[1:], known.dtype):
+                raise Failure(
+                    f"{what} of a batch of {split} are {half.dtype} {list(half.shape[1:])}, those of the split {known.dtype} "
+                    f"{list(known.shape[1:])}"
+                )
+    repeatable(subject)
+    resumes(subject)
+
+
 def _digests(pair: tuple[Tensor, Tensor]) -> set[bytes]:
     inputs, targets = (half.cpu().contiguous().numpy() for half in pair)
     return {hashlib.sha256(one.tobytes() + other.tobytes()).digest() for one, other in zip(inputs, targets, strict=True)}
 
 
-CHECKS: list[Callable[[Subject], None]] = [told, targets, seeded, separate]
+CHECKS: list[Callable[[Subject], None]] = [told, targets, seeded, separate, made]
 CAPABILITIES: list[Callable[[Subject], None]] = []
