@@ -19,10 +19,11 @@ demo: $(READY)
 primer: $(READY)
 	$(BIN)/weft run -m "+experiment=glob(*)"
 
-# Two processes, each with whole files of tests: what a file shares, a store or a trained model, is made once. In their own order:
-# by their number of tests the longest, which are of sweeps, would come last, and leave the other process without work.
+# Three processes, each with whole files of tests: what a file shares, a store or a trained model, is made once. Three fill two
+# cores: many tests wait, for a store or a signal. In their own order: by their number of tests the longest, which are of sweeps,
+# would come last, and leave the others without work.
 test: check
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 # The packages in plugins/, or one: make weft-keras. With -j as many at a time.
 test-plugins: $(PACKAGES)
@@ -30,7 +31,7 @@ test-plugins: $(PACKAGES)
 $(PACKAGES): %: plugins/%/.venv/.ready
 	cd plugins/$@ && .venv/bin/python -m pytest
 
-# What trains for long: all systems and their variants on real data, over several seeds.
+# What takes long: all systems and their variants on real data, over several seeds; more ways of being killed.
 accept: $(READY)
 	$(BIN)/python -m pytest -m accept
 

@@ -41,6 +41,17 @@ def weft(*arguments: str, folder: Path, check: int | None = 0, **environment: st
     return done
 
 
+LONG = ["model=mlp", "epochs=400", "regularizer=[dropout]", "scheduler=cosine"]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a long run that nothing has happened to."""
+    folder = tmp_path_factory.mktemp("whole")
+    weft("run", *LONG, folder=folder)
+    return folder
+
+
 def runs(folder: Path) -> list[Folder]:
     records = [record for record in sorted(folder.glob("runs/**/run.json")) if record.parent.name != SUMMARY]
     return [Folder(record.parent) for record in records]
@@ -360,11 +371,8 @@ class TestProcesses:
         assert run.info.status == "FAILED"
 
     @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
-    def test_a_run_that_is_stopped_goes_on_to_the_same_end(self, here: Path, number: signal.Signals) -> None:
-        overrides = ["model=mlp", "epochs=400", "regularizer=[dropout]", "scheduler=cosine"]
-        child = subprocess.Popen(
-            [*WEFT, "run", *overrides], cwd=here, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        )
+    def test_a_run_that_is_stopped_goes_on_to_the_same_end(self, here: Path, whole: Path, number: signal.Signals) -> None:
+        child = subprocess.Popen([*WEFT, "run", *LONG], cwd=here, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         deadline = time.monotonic() + 120
         while not [*here.glob("runs/*/*/checkpoint.safetensors")]:
             assert child.poll() is None, child.communicate()
@@ -385,14 +393,11 @@ class TestProcesses:
         assert record["status"] == "FINISHED"
         (run,) = mlflow_runs(here)
         assert run.info.status == "FINISHED"
-        whole = here / "whole"
-        whole.mkdir()
-        weft("run", *overrides, folder=whole)
         (other,) = runs(whole)
         assert (folder.model / "last.safetensors").read_bytes() == (other.model / "last.safetensors").read_bytes()
         assert record["scores"] == other.record()["scores"]
-        again = weft("resume", str(folder.path), folder=here, check=2)
-        assert "is finished" in again.stderr
+        with pytest.raises(UserError, match="is finished"):
+            cli.commands.main(["resume", str(folder.path)], standalone_mode=False)
 
     def test_four_epochs_are_two_and_two(self, here: Path) -> None:
         for name, epochs in (("half", 2), ("whole", 4)):
@@ -401,10 +406,9 @@ class TestProcesses:
         (whole,) = here.glob("whole/*/*/run.json")
         weft("resume", str(half.parent), "epochs=4", folder=here)
         assert (half.parent / "model/last.safetensors").read_bytes() == (whole.parent / "model/last.safetensors").read_bytes()
-        refused = weft("resume", str(half.parent), "seed=3", folder=here, check=2)
-        assert "only epochs=N" in refused.stderr
-        refused = weft("resume", "nowhere", folder=here, check=2)
-        assert "not the folder of a run" in refused.stderr
+        for arguments, message in (([str(half.parent), "seed=3"], "only epochs=N"), (["nowhere"], "not the folder of a run")):
+            with pytest.raises(UserError, match=message):
+                cli.commands.main(["resume", *arguments], standalone_mode=False)
 
     def test_environment_and_command_line(self, here: Path) -> None:
         store = f"sqlite:///{here}/other.db"

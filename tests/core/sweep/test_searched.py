@@ -63,7 +63,7 @@ def test_the_same_budget_for_each(here: Path, weft: Weft) -> None:
         assert sum(f"optimizer={optimizer}" in overrides for overrides in found) == 3
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGKILL, pytest.param(signal.SIGINT, marks=pytest.mark.accept)])
 def test_a_search_that_is_killed_goes_on(here: Path, weft: Weft, number: signal.Signals) -> None:
     line = (*SEARCH, "optimizer=sgd", "epochs=60", "hydra.sweeper.n_trials=6", "hydra.launcher.slots=2")
     sweep = here / "runs" / "sweeps" / "s"
