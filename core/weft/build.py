@@ -61,7 +61,7 @@ class BoundPenalty:
 
 
 _BOUND: dict[str, Callable[..., Any]] = {"loss": Bound, "activation": Bound, "metric": BoundMetric, "regularizer": BoundPenalty}
-_SAID = ("tasks", "compares_samples", "batch_weight", "check")
+_SAID = ("tasks", "compares_samples", "on_policy", "batch_weight", "check")
 """What a function may say of itself, and its object says for it."""
 
 

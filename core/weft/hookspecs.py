@@ -53,8 +53,10 @@ def register_datasets(register: Register) -> None:
     `vocabulary` the inputs are tokens (N, length), 0 to vocabulary - 1, where 0 fills up a sample at its end. The names of
     the labels may stand in `classes`, those of the tokens in `tokens`, what it was made of in `source`. Where a run makes its
     own data a dataset has `batches(run, split)`, which yields (inputs, targets) on the run's device: of train without end, from
-    `run.step` on, of the others all that is measured. Its splits are then samples of that form, by which parts are held against
-    each other; it may have `check(run)`, `state_dict` and `load_state_dict`. The run supplies `split_seed`."""
+    `run.step` on, of the others all that is measured. It is called anew for each epoch, and where a run goes on: what it must
+    remember is the dataset's, in `state_dict` and `load_state_dict`. What is measured may be a saved model: `run` has `model`,
+    `device`, `loss` and `configuration` then, and no step. The splits of such a dataset are samples of that form, by which
+    parts are held against each other; it may have `check(run)`. The run supplies `split_seed`."""
 
 
 @hookspec

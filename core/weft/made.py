@@ -11,6 +11,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from weft.data import Data, Pair
+from weft.errors import PluginError
 
 if TYPE_CHECKING:
     from weft.state import Evaluated, Run
@@ -34,6 +35,7 @@ class MadeData(Data):
         super().__init__(dataset, name)
         self._dataset = dataset
         self._last: Pair | None = None
+        self._measured: dict[str, int] = {}
 
     def check(self, run: Run) -> None:
         """Raise a `ConfigError` where the dataset can't be of this run."""
@@ -42,12 +44,25 @@ class MadeData(Data):
 
     def training(self, run: Run) -> Iterator[Pair]:
         left = self.steps(run.configuration.settings.batch_size) - run.into_epoch
+        given = 0
         for batch in islice(self._dataset.batches(run, "train"), left):
+            given += 1
             self._last = batch
             yield batch
+        if given < left:
+            raise PluginError(
+                f"dataset {self.name}: batches(run, 'train') ended after {given} batches, and is to go on for ever"
+            )
 
     def measuring(self, run: Evaluated, split: str) -> Iterator[Pair]:
-        yield from self._dataset.batches(run, split)
+        self._measured[split] = 0
+        for batch in self._dataset.batches(run, split):
+            self._measured[split] += len(batch[1])
+            yield batch
+
+    def sizes(self) -> dict[str, int]:
+        """Return the number of samples that each split was measured on last, or that it has to begin with."""
+        return super().sizes() | self._measured
 
     def batch(self, run: Run, epoch: int, number: int) -> tuple[list[int], Pair]:
         """Return the last batch, which can't be made again, and the places in it."""

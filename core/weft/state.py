@@ -149,11 +149,11 @@ class Run(Evaluated):
         self.observer.stage(self.step, values)
 
     def image(self, name: str, image: Any) -> None:
-        """Record an image at this step: [height, width] or [height, width, channels], from 0 to 1. MLflow's page shows
-        those of a name along the steps.
+        """Record an image at this step: [height, width] or [height, width, channels], fractions from 0 to 1 or whole numbers
+        from 0 to 255. MLflow's page shows those of a name along the steps, of which each has one.
 
         Raises:
-            UserError: another shape, or a name that can't be.
+            UserError: another shape or kind of numbers, or a name that can't be.
         """
         self.observer.image(self.step, name, image)
 

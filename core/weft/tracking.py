@@ -192,8 +192,9 @@ class TrackedRun:
         self._tracker.artifact(kept, str(inside / source.name) if source.is_dir() else str(inside) if inside.parts else "")
 
     def image(self, name: str, image: Any, step: int | None = None) -> None:
-        """Record an image at a step, by default the last one: of torch, numpy or lists, [height, width] or [height, width, 3],
-        with fractions from 0 to 1 or whole numbers from 0 to 255. MLflow's page shows those of a name along the steps.
+        """Record an image at a step, by default the last one: of torch, numpy or lists, [height, width] or [height, width, 1,
+        3 or 4], with fractions from 0 to 1 or whole numbers from 0 to 255. MLflow's page shows those of a name along the steps;
+        a step has one of each name, the last.
 
         Raises:
             UserError: another name, shape or kind of numbers, or the disk doesn't take it.

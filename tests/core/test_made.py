@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from tests.core.conftest import make_run as make_run
 from tests.core.conftest import toys as toys
 from tests.core.toys import Blobs
 from weft import checkpoint, loop
-from weft.errors import ConfigError, NonFiniteError
+from weft.errors import ConfigError, NonFiniteError, PluginError
 from weft.execution import execute
 from weft.folder import Folder
 from weft.telemetry.tracker import MemoryTracker, Status
@@ -69,6 +70,22 @@ def test_an_epoch_has_as_many_batches_as_the_training_split(make: MakeRun) -> No
     assert [step for split, step, _ in asked if split == "train"] == [0, 1, 2, 3, 4, 5]
     assert run.data.steps(30) == 3
     assert run.data.sizes() == {"train": 90, "valid": 30, "test": 30}
+
+
+def test_batches_that_end_are_an_error(make: MakeRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = Stream.batches
+    monkeypatch.setattr(Stream, "batches", lambda self, run, split: islice(whole(self, run, split), 2))
+    with pytest.raises(PluginError, match=r"dataset stream: batches\(run, 'train'\) ended after 2 batches"):
+        loop.fit(make(epochs=2))
+
+
+def test_a_split_has_the_size_that_it_was_measured_on(make: MakeRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = make(epochs=1)
+    whole = Stream.batches
+    monkeypatch.setattr(Stream, "batches", lambda self, run, split: islice(whole(self, run, split), 2))
+    for _ in range(2):
+        loop.evaluate(run, "valid")
+        assert run.data.sizes() == {"train": 90, "valid": 14, "test": 30}
 
 
 def test_a_run_has_no_more_batches_than_steps(make: MakeRun) -> None:

@@ -45,7 +45,10 @@ def pixels(name: str, image: Any) -> NDArray[np.uint8]:
             image.detach().cpu()
         )  # torch's, which isn't imported for it: who tracks a loop of another library may not have it
         image = image.float() if image.is_floating_point() else image
-    numbers = np.asarray(image)
+    try:
+        numbers = np.asarray(image)
+    except (ValueError, TypeError) as error:
+        raise UserError(f"image {name}: is no array of numbers ({error})") from None
     if numbers.ndim not in (2, 3) or 0 in numbers.shape or (numbers.ndim == 3 and numbers.shape[2] not in _CHANNELS):
         hint = "; .movedim(0, -1) puts channels last" if numbers.ndim == 3 and numbers.shape[0] in _CHANNELS else ""
         raise UserError(

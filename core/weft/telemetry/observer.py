@@ -127,7 +127,7 @@ class Observer(Callback):
         try:
             for file in images.keep(self._folder, name, step, _now(), found):
                 self.tracker.artifact(file, images.FOLDER)
-        except OSError as error:
+        except (OSError, ValueError) as error:  # also a Pillow that can't write it
             log.warning("image %s of step %d is not kept: %s", name, step, error)
         else:
             self.tracker.tag(images.TAG)

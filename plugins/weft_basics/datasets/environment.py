@@ -3,23 +3,34 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
+from weft import Range
 from weft_basics.experience import Experience, packed, scores_of
+from weft_basics.losses.precision import widened
 
 Pair = tuple[Tensor, Tensor]
-Act = Callable[[NDArray[np.float32]], NDArray[np.int64]]
+Act = Callable[[NDArray[Any]], NDArray[np.int64]]
 """Returns an action, from 0 on, for each of some observations."""
 
-_PLAYED_AT_ONCE = 32
-_EVALUATED_AT_ONCE = 4096
+Name = Annotated[str, "gymnasium's name of it"]
+Steps = Annotated[int, Range(1, 100_000_000, log=True), "samples of an epoch, which has steps / batch_size batches"]
+AtOnce = Annotated[int, Range(1, 4096, log=True), "episodes that are played at once"]
+Valid = Annotated[int, Range(1, 10_000, log=True), "episodes after each epoch"]
+Test = Annotated[int, Range(1, 10_000, log=True), "episodes in the end"]
+Discount = Annotated[float, Range(0, 1), "what a reward is worth that comes a step later"]
+
+_BEGINNING = 2000
+"""Steps that are played by chance, at the most: where more are wanted these are repeated."""
+_EPISODES = 8
+_EVALUATED = 1024
 
 
 @dataclass(frozen=True)
@@ -28,7 +39,7 @@ class Played:
 
     `observations` and `following` (N, *shape) are what was seen before and after each, `terminated` (N,) is 1 where there is
     nothing after it, and `ends` (N,) where an episode is over, also for having lasted as long as one may. `returns` (N,) are
-    the sums of rewards from each step on, discounted.
+    the sums of rewards from each step on, discounted, in 64 bits.
     """
 
     observations: Tensor
@@ -43,18 +54,14 @@ class Played:
         """Return it as inputs and targets, of which the worth of an action is its return."""
         return self.observations, packed(Experience(self.actions, self.returns, self.rewards, self.ends))
 
-    def summary(self) -> dict[str, float]:
-        """Return what to record of training episodes."""
-        episodes = float(self.ends.sum())
-        return {"train/return": float(self.rewards.sum()) / episodes, "train/episode_length": len(self.ends) / episodes}
-
 
 class Environment:
-    """The environment of a dataset, whose splits are what is seen when actions are chosen by chance.
+    """The environment of a dataset, whose splits are what is seen when actions are chosen by chance, before a model plays.
 
     Args:
         name: of gymnasium's, such as CartPole-v1.
-        steps: of the training split; of the others, `valid` and `test` whole episodes.
+        steps: samples of an epoch.
+        at_once: episodes that are played at once to learn from; `valid` and `test` are those that a model is measured by.
         discount: what a reward is worth that comes a step later, from 0 to 1.
 
     Raises:
@@ -64,40 +71,66 @@ class Environment:
 
     task = "control"
 
-    def __init__(self, split_seed: int, name: str, steps: int, valid: int, test: int, discount: float):
+    def __init__(self, split_seed: int, name: str, steps: int, at_once: int, valid: int, test: int, discount: float):
         self._name = name
+        self._at_once = at_once
         self._discount = discount
         self._stages: dict[int, Any] = {}
-        opened = self._opened(_PLAYED_AT_ONCE)
+        self._steps_played = self._episodes_played = 0
+        opened = self._opened(_EPISODES)
         self._first_action = int(getattr(opened.single_action_space, "start", 0))
         self.inputs: tuple[int, ...] = tuple(opened.single_observation_space.shape)
         self.outputs = int(opened.single_action_space.n)
         self.source = f"gymnasium:{name}"
-        seeds = np.random.SeedSequence(split_seed).generate_state(6).tolist()
+        seeds = (np.random.SeedSequence(split_seed).generate_state(5) // 2).tolist()
         self._seeds = {"valid": seeds[0], "test": seeds[1]}
         self._episodes = {"valid": valid, "test": test}
-        self.train = self._by_chance(steps, seeds[2])
-        self.valid = self.play(self.by_chance(seeds[3]), seeds[0], valid).pair()
-        self.test = self.play(self.by_chance(seeds[4]), seeds[1], test).pair()
+        self.train = self._sampled(steps, seeds[2])
+        self.valid, self.test = (
+            _narrowed(self.play(self.by_chance(chance), seed, min(episodes, _EPISODES)))
+            for chance, seed, episodes in ((seeds[3], seeds[0], valid), (seeds[4], seeds[1], test))
+        )
 
     def by_chance(self, seed: int) -> Act:
         """Return what chooses any action."""
         generator = np.random.default_rng(seed)
         return lambda observations: generator.integers(0, self.outputs, len(observations))
 
-    def _by_chance(self, steps: int, seed: int) -> Pair:
-        """Return so many steps of episodes played by chance."""
+    def _sampled(self, steps: int, seed: int) -> Pair:
+        """Return so many steps of episodes played by chance, repeated where that would take long."""
         act, seeds = self.by_chance(seed), np.random.default_rng(seed)
         pairs: list[Pair] = []
-        while sum(len(inputs) for inputs, _ in pairs) < steps:
-            pairs.append(self.play(act, int(seeds.integers(2**31))).pair())
-        inputs, targets = (torch.cat(halves)[:steps] for halves in zip(*pairs, strict=True))
-        return inputs, targets
+        while sum(len(inputs) for inputs, _ in pairs) < min(steps, _BEGINNING):
+            pairs.append(_narrowed(self.play(act, int(seeds.integers(2**31)), _EPISODES)))
+        inputs, targets = (torch.cat(halves) for halves in zip(*pairs, strict=True))
+        places = torch.arange(steps) % len(inputs)
+        return inputs[places], targets[places]
 
-    def play(self, act: Act, seed: int, episodes: int = _PLAYED_AT_ONCE) -> Played:
-        """Play whole episodes, all at once: one of each of so many copies of the environment."""
+    def played_on(self, run: Any, choose: Callable[[Tensor], Tensor], steps: float) -> list[Played]:
+        """Play with the run's model until there are at least so many steps more, and record what came of it. `choose` is given
+        the scores of actions (N, A), and returns actions (N,)."""
+        found: list[Played] = []
+        with acting(run, choose) as act:
+            while sum(len(played.ends) for played in found) < steps:
+                found.append(self.play(act, int(torch.randint(2**31, ())), self._at_once))
+        if found:
+            lasted, episodes = sum(len(played.ends) for played in found), len(found) * self._at_once
+            self._steps_played += lasted
+            self._episodes_played += episodes
+            rewards = sum(float(played.rewards.sum()) for played in found)
+            run.log(
+                {
+                    "train/return": rewards / episodes,
+                    "train/episode_length": lasted / episodes,
+                    "train/episodes": self._episodes_played,
+                }
+            )
+        return found
+
+    def play(self, act: Act, seed: int, episodes: int) -> Played:
+        """Play whole episodes, all at once: one in each of so many copies of the environment."""
         stage = self._opened(episodes)
-        observations, _ = stage.reset(seed=seed)
+        observations = np.array(stage.reset(seed=seed)[0])
         playing = np.ones(episodes, bool)
         steps: list[tuple[NDArray[Any], ...]] = []
         while playing.any():
@@ -107,7 +140,7 @@ class Environment:
             seen = (observations, actions, rewards, following, terminated, over, playing)
             steps.append(tuple(np.array(part) for part in seen))
             playing = playing & ~over
-            observations = following
+            observations = np.array(following)  # a stage may fill the same array again
         # [steps, episodes, …]; what came after an episode's end is another one that nobody asked for
         *fields, played = (np.stack(parts) for parts in zip(*steps, strict=True))
         rewards = fields[2].astype(np.float64) * played
@@ -117,9 +150,7 @@ class Environment:
             returns[step] = later = rewards[step] + self._discount * later * played[step]
         by_episode = [np.swapaxes(field, 0, 1)[played.T] for field in (*fields, returns)]
         observed, chosen, rewarded, after, terminal, ended, summed = map(torch.from_numpy, by_episode)
-        return Played(
-            observed.float(), chosen, rewarded.float(), after.float(), terminal.float(), ended.float(), summed.float()
-        )
+        return Played(observed.float(), chosen, rewarded.float(), after.float(), terminal.float(), ended.float(), summed)
 
     def batches(self, run: Any, split: str) -> Iterator[Pair]:
         """Yield what the run's model does: to learn from, without end, or whole episodes that it is measured by."""
@@ -133,7 +164,16 @@ class Environment:
         """Yield the split's episodes, played by always taking the best action."""
         with acting(run, best) as act:
             pair = self.play(act, self._seeds[split], self._episodes[split]).pair()
-        yield from zip(*(run.device.place(half).split(_EVALUATED_AT_ONCE) for half in pair), strict=True)
+        for inputs, targets in zip(*(half.split(_EVALUATED) for half in pair), strict=True):
+            yield run.device.place(inputs), run.device.place(targets)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return how much has been played."""
+        return {"steps": self._steps_played, "episodes": self._episodes_played}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take it back."""
+        self._steps_played, self._episodes_played = state["steps"], state["episodes"]
 
     def _opened(self, copies: int) -> Any:
         """Return copies of the environment, made once."""
@@ -155,7 +195,8 @@ def opened(name: str, copies: int) -> Any:
     if ":" in name:  # gymnasium would import the module before it, and a config can't run code
         raise ValueError(f"environment: {name!r}: is to be the name of an environment that is registered already")
     try:
-        found = gymnasium.make_vec(name, copies)
+        own = "/" not in name  # of others not all begin again as these do, once an episode is over
+        found = gymnasium.make_vec(name, copies, vectorization_mode=None if own else "sync")
     except gymnasium.error.Error as error:
         raise ValueError(f"environment: {name!r}: {error}") from error
     spaces = gymnasium.spaces
@@ -171,24 +212,37 @@ def opened(name: str, copies: int) -> Any:
     return found
 
 
+def _narrowed(played: Played) -> Pair:
+    """Return what was played as a split's inputs and targets, in 32 bits."""
+    inputs, targets = played.pair()
+    return inputs, targets.float()
+
+
 def best(scores: Tensor) -> Tensor:
     """Return the action with the largest score, for each of N."""
     return scores.argmax(1)
 
 
 @contextlib.contextmanager
-def acting(run: Any, choose: Callable[[Tensor], Tensor]) -> Iterator[Act]:
-    """Give what acts by a run's model, which is in evaluation mode while inside. `choose` is given the scores of actions
-    (N, A), and returns actions (N,)."""
-
-    def act(observations: NDArray[np.float32]) -> NDArray[np.int64]:
-        with torch.no_grad(), run.device.autocast():
-            scores = scores_of(run.model(run.device.place(torch.from_numpy(observations).float())))
-            return choose(scores.float()).cpu().numpy()
-
-    mode = run.model.training
-    run.model.eval()
+def judging(model: nn.Module) -> Iterator[None]:
+    """Have a model in evaluation mode, without gradients, while inside."""
+    mode = model.training
+    model.eval()
     try:
-        yield act
+        with torch.no_grad():
+            yield
     finally:
-        run.model.train(mode)
+        model.train(mode)
+
+
+@contextlib.contextmanager
+def acting(run: Any, choose: Callable[[Tensor], Tensor]) -> Iterator[Act]:
+    """Give what acts by a run's model. `choose` is given the scores of actions (N, A), and returns actions (N,)."""
+
+    def act(observations: NDArray[Any]) -> NDArray[np.int64]:
+        with run.device.autocast():
+            scores = scores_of(run.model(run.device.place(torch.from_numpy(observations).float())))
+            return choose(widened(scores)).cpu().numpy()
+
+    with judging(run.model):
+        yield act

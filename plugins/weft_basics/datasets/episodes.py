@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Annotated, Any
+from collections.abc import Iterator
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from weft import Range
-from weft_basics.datasets.environment import Environment, Pair, acting
+from weft_basics.datasets.environment import AtOnce, Discount, Environment, Name, Pair, Steps, Test, Valid
 
 
 class Episodes(Environment):
@@ -27,39 +26,25 @@ class Episodes(Environment):
     def __init__(
         self,
         split_seed: int,
-        environment: Annotated[str, "gymnasium's name of it"] = "CartPole-v1",
-        steps: Annotated[int, Range(1, 100_000_000, log=True), "in the environment that make an epoch, about"] = 5_000,
-        played: Annotated[int, Range(1, 4096, log=True), "episodes at once"] = 4,
-        valid: Annotated[int, Range(1, 10_000, log=True), "episodes after each epoch"] = 20,
-        test: Annotated[int, Range(1, 10_000, log=True), "episodes in the end"] = 100,
-        discount: Annotated[float, Range(0, 1), "what a reward is worth that comes a step later"] = 0.99,
+        environment: Name = "CartPole-v1",
+        steps: Steps = 5_000,
+        played: AtOnce = 4,
+        valid: Valid = 20,
+        test: Test = 100,
+        discount: Discount = 0.99,
     ):
-        super().__init__(split_seed, environment, steps, valid, test, discount)
-        self._played = played
-        self._total = 0
+        super().__init__(split_seed, environment, steps, played, valid, test, discount)
 
     def training(self, run: Any) -> Iterator[Pair]:
         """Yield whole episodes, of at least as many steps as a batch has samples."""
         while True:
-            pairs: list[Pair] = []
-            with acting(run, drawn) as act:
-                while sum(len(inputs) for inputs, _ in pairs) < run.configuration.settings.batch_size:
-                    played = self.play(act, int(torch.randint(2**31, ())), self._played)
-                    self._total += self._played
-                    run.log({**played.summary(), "train/episodes": self._total})
-                    pairs.append(played.pair())
-            inputs, targets = (run.device.place(torch.cat(halves)) for halves in zip(*pairs, strict=True))
-            yield inputs, targets
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return how many episodes have been played."""
-        return {"episodes": self._total}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take it back."""
-        self._total = state["episodes"]
+            found = self.played_on(run, drawn, run.configuration.settings.batch_size)
+            inputs, targets = (torch.cat(halves) for halves in zip(*(played.pair() for played in found), strict=True))
+            yield run.device.place(inputs), run.device.place(targets)
 
 
 def drawn(scores: Tensor) -> Tensor:
-    """Return actions drawn by the softmax of their scores (N, A)."""
-    return torch.multinomial(scores.softmax(1), 1).squeeze(1)
+    """Return actions drawn by the softmax of their scores (N, A): that whose score is largest with Gumbel's noise added. Scores
+    that are not finite are not refused: the loss will be so too, and says where that comes from."""
+    noise = -torch.empty_like(scores).exponential_().log()
+    return (scores.log_softmax(1) + noise).argmax(1)

@@ -9,7 +9,18 @@ import torch
 from torch import Tensor
 
 from weft import ConfigError, Range
-from weft_basics.datasets.environment import Environment, Pair, Played, acting
+from weft_basics.datasets.environment import (
+    AtOnce,
+    Discount,
+    Environment,
+    Name,
+    Pair,
+    Played,
+    Steps,
+    Test,
+    Valid,
+    judging,
+)
 from weft_basics.experience import Experience, packed, scores_of
 
 
@@ -30,12 +41,12 @@ class Replay(Environment):
     def __init__(
         self,
         split_seed: int,
-        environment: Annotated[str, "gymnasium's name of it"] = "CartPole-v1",
-        steps: Annotated[int, Range(1, 100_000_000, log=True), "samples of an epoch"] = 32_000,
-        played: Annotated[int, Range(1, 4096, log=True), "episodes at once"] = 8,
-        valid: Annotated[int, Range(1, 10_000, log=True), "episodes after each epoch"] = 20,
-        test: Annotated[int, Range(1, 10_000, log=True), "episodes in the end"] = 100,
-        discount: Annotated[float, Range(0, 1), "what a reward is worth that comes a step later"] = 0.99,
+        environment: Name = "CartPole-v1",
+        steps: Steps = 32_000,
+        played: AtOnce = 8,
+        valid: Valid = 20,
+        test: Test = 100,
+        discount: Discount = 0.99,
         n_steps: Annotated[int, Range(1, 1000, log=True), "whose rewards are counted before the copy judges"] = 10,
         memory: Annotated[int, Range(1, 100_000_000, log=True), "steps that are remembered"] = 50_000,
         before: Annotated[int, Range(1, 100_000_000, log=True), "steps that are played before it learns"] = 1_000,
@@ -43,16 +54,14 @@ class Replay(Environment):
         exploration: Annotated[float, Range(0, 1), "share of actions by chance, in the end"] = 0.05,
         explored: Annotated[float, Range(0, 1), "share of the run until then"] = 0.3,
         renewed: Annotated[int, Range(1, 10_000_000, log=True), "updates from one copy of the model to the next"] = 100,
-        double: bool = True,
+        double: Annotated[bool, "the model chooses the action that the copy judges, not the copy itself"] = True,
     ):
-        super().__init__(split_seed, environment, steps, valid, test, discount)
-        self._played, self._n_steps = played, n_steps
-        self._memory, self._before, self._reuse = memory, before, reuse
+        super().__init__(split_seed, environment, steps, played, valid, test, discount)
+        self._n_steps, self._memory, self._before, self._reuse = n_steps, memory, before, reuse
         self._exploration, self._explored = exploration, explored
         self._renewed, self._double = renewed, double
         self._remembered: dict[str, Tensor] = {}
         self._copy: dict[str, Tensor] = {}
-        self._steps = self._episodes_played = 0
 
     def check(self, run: Any) -> None:
         """Refuse a loss that is for what the model has just done itself.
@@ -71,11 +80,12 @@ class Replay(Environment):
             {name: run.device.place(tensor) for name, tensor in kept.items()} for kept in (self._remembered, self._copy)
         )
         while True:
-            while self._steps < self._before + run.step * size / self._reuse:
-                with acting(run, lambda scores: self._explore(run, scores)) as act:
-                    self._remember(run, self.play(act, int(torch.randint(2**31, ())), self._played))
+            wanted = self._before + run.step * size / self._reuse - self._steps_played
+            for played in self.played_on(run, lambda scores: self._explore(run, scores), wanted):
+                self._remember(run, played)
             if run.step % self._renewed == 0 or not self._copy:
-                self._copy = {name: tensor.detach().clone() for name, tensor in run.model.state_dict().items()}
+                state = run.model.state_dict()
+                self._copy = {name: part.detach().clone() for name, part in state.items() if isinstance(part, Tensor)}
             known = self._remembered
             chosen = torch.randint(len(known["ends"]), (size,)).to(known["ends"].device)
             yield self._judged(run, {name: tensor[chosen] for name, tensor in known.items()})
@@ -92,9 +102,6 @@ class Replay(Environment):
         new = {name: run.device.place(tensor) for name, tensor in self._transitions(played).items()}
         known = self._remembered or {name: tensor[:0] for name, tensor in new.items()}
         self._remembered = {name: torch.cat([known[name], tensor])[-self._memory :] for name, tensor in new.items()}
-        self._steps += len(played.ends)
-        self._episodes_played += self._played
-        run.log({**played.summary(), "train/episodes": self._episodes_played})
 
     def _transitions(self, played: Played) -> dict[str, Tensor]:
         """Return each step with what is seen some steps later (`following`), the discounted rewards until then (`gained`), and
@@ -103,8 +110,8 @@ class Replay(Environment):
         ends = played.ends.nonzero().squeeze(1)
         last = ends[torch.searchsorted(ends, places)]  # of the episode that each step is of
         until = torch.minimum(places + self._n_steps - 1, last)
-        carried = self._discount ** (until - places + 1).float()
-        after = torch.cat([played.returns, torch.zeros(1)])[until + 1] * (until < last)
+        carried = self._discount ** (until - places + 1).double()
+        after = torch.cat([played.returns, played.returns.new_zeros(1)])[until + 1] * (until < last)
         return {
             "observations": played.observations,
             "actions": played.actions,
@@ -115,29 +122,21 @@ class Replay(Environment):
             "carried": carried * (1 - played.terminated[until]),
         }
 
-    @torch.no_grad()
     def _judged(self, run: Any, steps: Mapping[str, Tensor]) -> Pair:
         """Return steps with what each action was worth, as far as is known."""
-        mode = run.model.training
-        run.model.eval()
-        with run.device.autocast():
-            judged = scores_of(torch.func.functional_call(run.model, dict(self._copy), (steps["following"],)))
-            choosing = scores_of(run.model(steps["following"])) if self._double else judged
-        run.model.train(mode)
+        with judging(run.model), run.device.autocast():
+            following = (steps["following"],)
+            judged = scores_of(torch.func.functional_call(run.model, dict(self._copy), following, tie_weights=False))
+            choosing = scores_of(run.model(*following)) if self._double else judged
         after = judged.gather(1, choosing.argmax(1, keepdim=True)).squeeze(1)
         worth = steps["gained"] + steps["carried"] * after.to(steps["gained"].dtype)
         return steps["observations"], packed(Experience(steps["actions"], worth, steps["rewards"], steps["ends"]))
 
     def state_dict(self) -> dict[str, Any]:
         """Return the memory, the copy of the model, and how much has been played."""
-        return {
-            "memory": dict(self._remembered),
-            "copy": dict(self._copy),
-            "steps": self._steps,
-            "episodes": self._episodes_played,
-        }
+        return {**super().state_dict(), "memory": dict(self._remembered), "copy": dict(self._copy)}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take it back."""
+        super().load_state_dict(state)
         self._remembered, self._copy = dict(state["memory"]), dict(state["copy"])
-        self._steps, self._episodes_played = state["steps"], state["episodes"]

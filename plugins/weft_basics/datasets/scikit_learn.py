@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import gzip
-from importlib.metadata import distribution
+from importlib.util import find_spec
 from pathlib import Path
 from typing import IO, Any
 
@@ -29,5 +29,8 @@ def classes(name: str) -> tuple[Numbers, NDArray[np.int64], list[str]]:
 
 
 def _opened(name: str) -> IO[Any]:
-    file = Path(str(distribution("scikit-learn").locate_file(f"sklearn/datasets/data/{name}")))
+    found = find_spec("sklearn")  # which imports nothing
+    assert found is not None
+    assert found.submodule_search_locations is not None
+    file = Path(found.submodule_search_locations[0]) / "datasets" / "data" / name
     return gzip.open(file, "rt") if file.suffix == ".gz" else open(file)

@@ -13,7 +13,8 @@ from weft_basics.experience import CONTROL, unpacked
 class Return:
     """Mean sum of the rewards of an episode, undiscounted.
 
-    Targets (N, 4) are experience of whole episodes; outputs are not looked at. A part of one counts as one.
+    Targets (N, 4) are experience of whole episodes, one after the other; outputs are not looked at. Where none has ended, a
+    part of one counts as one.
     """
 
     tasks = CONTROL
@@ -24,13 +25,12 @@ class Return:
         self.reset()
 
     def reset(self) -> None:
-        self.rewards: Tensor | float = 0.0
-        self.episodes: Tensor | float = 0.0
+        self.rewards = self.episodes = 0.0
 
     def update(self, outputs: Any, targets: Tensor) -> None:
         experience = unpacked(targets)
-        self.rewards = self.rewards + experience.rewards.double().sum()
-        self.episodes = self.episodes + experience.ends.sum()
+        self.rewards += float(experience.rewards.sum())
+        self.episodes += float(experience.ends.sum())
 
     def compute(self) -> float:
-        return float(self.rewards) / max(1.0, float(self.episodes))
+        return self.rewards / max(1.0, self.episodes)

@@ -48,6 +48,7 @@ def test_what_an_image_is(image: Any, expected: list[Any]) -> None:
         ("a", torch.zeros(4), r"shape \[4\]"),
         ("a", torch.zeros(0, 4), r"shape \[0, 4\]"),
         ("a", [[0, 256]], "whole ones from 0 to 255"),
+        ("a", [[0.0, 1.0], [0.0]], "is no array of numbers"),
         ("a", [["x"]], "whole ones from 0 to 255"),
     ],
 )

@@ -43,7 +43,7 @@ gymnasium.register("weft/Endless-v0", Corridor)
 
 
 def corridor(discount: float = 0.5) -> Environment:
-    return Environment(0, "weft/Corridor-v0", 12, 2, 3, discount)
+    return Environment(0, "weft/Corridor-v0", 12, 4, 2, 3, discount)
 
 
 def going(*numbers: int) -> Any:
@@ -65,7 +65,6 @@ def test_an_episode_is_what_was_done_and_what_came_of_it() -> None:
     assert played.rewards.tolist() == [-1, -1, -1, -1, 10]
     assert played.terminated.tolist() == played.ends.tolist() == [0, 0, 0, 0, 1]
     assert played.returns.tolist() == [-1.25, -0.5, 1, 4, 10]
-    assert played.summary() == {"train/return": 6, "train/episode_length": 5}
 
 
 def test_an_episode_that_lasts_too_long_ends_and_has_not_terminated() -> None:
@@ -90,7 +89,7 @@ def test_episodes_of_different_lengths_follow_each_other() -> None:
 
 def test_the_cart_moves_as_one_alone() -> None:
     """What many copies at once do is what gymnasium's single environment does from the same states."""
-    environment = Environment(0, "CartPole-v1", 100, 2, 2, 0.99)
+    environment = Environment(0, "CartPole-v1", 100, 4, 2, 2, 0.99)
     played = environment.play(environment.by_chance(1), 5, 6)
     assert int(played.ends.sum()) == 6
     joined = (played.following[:-1] == played.observations[1:]).all(1)
@@ -105,7 +104,7 @@ def test_the_cart_moves_as_one_alone() -> None:
 
 
 def test_its_splits_are_played_by_chance_and_by_the_seed_alone() -> None:
-    one, again, other = (Environment(seed, "CartPole-v1", 100, 3, 4, 0.99) for seed in (0, 0, 1))
+    one, again, other = (Environment(seed, "CartPole-v1", 100, 4, 3, 4, 0.99) for seed in (0, 0, 1))
     assert len(one.train[0]) == 100
     assert [int(unpacked(targets).ends.sum()) for _, targets in (one.valid, one.test)] == [3, 4]
     for split in ("train", "valid", "test"):
@@ -114,8 +113,14 @@ def test_its_splits_are_played_by_chance_and_by_the_seed_alone() -> None:
     assert not torch.equal(one.train[0][0], one.valid[0][0])
 
 
+def test_many_samples_are_few_that_are_repeated() -> None:
+    inputs, targets = Environment(0, "CartPole-v1", 10_000, 4, 100, 100, 0.99).train
+    assert len(inputs) == len(targets) == 10_000
+    assert 2000 <= len(inputs.unique(dim=0)) < 4500
+
+
 def test_which_place_of_several_is_one_among_zeros() -> None:
-    environment = Environment(0, "FrozenLake-v1", 20, 2, 2, 0.9)
+    environment = Environment(0, "FrozenLake-v1", 20, 4, 2, 2, 0.9)
     assert (environment.inputs, environment.outputs) == ((16,), 4)
     assert torch.equal(environment.train[0].sum(1), torch.ones(20))
 
@@ -157,14 +162,18 @@ def test_a_batch_is_whole_episodes_of_at_least_so_many_steps() -> None:
         assert ends.sum() % 3 == 0
         played += float(ends.sum())
     assert logged[-1]["train/episodes"] == played
-    steps = sum(len(inputs) for inputs, _ in batches)
-    assert sum(values["train/episode_length"] * 3 for values in logged) == pytest.approx(steps)
+    assert len(logged) == 2
+    for values, (inputs, targets) in zip(logged, batches, strict=True):
+        experience = unpacked(targets)
+        assert values["train/episode_length"] == pytest.approx(len(inputs) / float(experience.ends.sum()))
+        assert values["train/return"] == pytest.approx(float(experience.rewards.sum() / experience.ends.sum()))
 
 
 def test_actions_are_drawn_by_the_softmax_or_are_the_best() -> None:
     scores = torch.tensor([[0.0, 2.0, -1.0]])
     shares = torch.bincount(drawn(scores.expand(50_000, 3)), minlength=3) / 50_000
     torch.testing.assert_close(shares, scores.softmax(1)[0], atol=0.01, rtol=0)
+    assert drawn(torch.tensor([[torch.nan, 1.0], [torch.inf, 0.0]])).shape == (2,)
     run = run_of("dataset=episodes", "model=mlp", "regularizer=dropout")
     modes = []
     run.model.register_forward_hook(lambda model, *_: modes.append(model.training))
@@ -188,7 +197,7 @@ def test_rewards_are_counted_for_some_steps(n_steps: int) -> None:
     for step in range(6, -1, -1):
         returns[step] = rewards[step] + 0.5 * returns[step + 1] * (1 - ends[step])
     numbers = torch.arange(7.0)
-    found = memory._transitions(Played(numbers, numbers.long(), rewards, 10 + numbers, terminated, ends, returns[:7]))
+    found = memory._transitions(Played(numbers, numbers.long(), rewards, 10 + numbers, terminated, ends, returns[:7].double()))
     for step in range(7):
         last = min(step + n_steps - 1, 3 if step <= 3 else 6)
         gained = sum(0.5 ** (place - step) * float(rewards[place]) for place in range(step, last + 1))
@@ -209,7 +218,7 @@ def test_the_copy_judges_what_the_model_chooses() -> None:
             parameter.add_(torch.randn_like(parameter))
     run.step = 1
     _, targets = next(batches)
-    assert memory._steps >= 50
+    assert memory._steps_played >= 50
     known = memory._remembered
     run.model.eval()
     with torch.no_grad():
@@ -232,7 +241,7 @@ def test_the_oldest_is_forgotten_and_exploring_ends() -> None:
     memory: Any = run.data._dataset  # type: ignore[attr-defined]
     next(run.batches())
     assert len(memory._remembered["ends"]) == 80
-    assert memory._steps >= 200
+    assert memory._steps_played >= 200
     scores = torch.tensor([[0.0, 1.0]]).expand(20_000, 2)
     for step, share in ((0, 1.0), (15, 0.55), (30, 0.1), (90, 0.1)):
         run.step = step

@@ -115,7 +115,7 @@ def untouched(subject: Subject) -> None:
     """It leaves the data as it is: what it changes is a copy."""
     run = subject.run()
     before = {split: tuple(half.clone() for half in pair) for split, pair in run.data.splits.items()}
-    run.data.batches = lambda *_: iter([run.data.splits["train"]] * _STEPS)  # type: ignore[method-assign]
+    run.data.training = lambda *_: iter([run.data.splits["train"]] * _STEPS)  # type: ignore[method-assign]
     train(run, _STEPS)
     loop.evaluate(run, "valid")
     for split, pair in run.data.splits.items():
