@@ -19,11 +19,11 @@ demo: $(READY)
 primer: $(READY)
 	$(BIN)/weft run -m "+experiment=glob(*)"
 
-# Four processes, each with whole files of tests: what a file shares, a store or a trained model, is made once. It takes four to
-# fill two cores: many tests wait, for a store or a signal. In their own order: by their number of tests the longest, which are of sweeps,
-# would come last, and leave the others without work.
+# Three processes, each with whole files of tests: what a file shares, a store or a trained model, is made once. Three fill two
+# cores, for many tests wait for a store or a signal; four are no faster. In their own order: by their number of tests the longest,
+# which are of sweeps, would come last, and leave the others without work.
 test: check
-	$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 # The packages in plugins/, or one: make weft-keras. With -j as many at a time.
 test-plugins: $(PACKAGES)
