@@ -205,11 +205,9 @@ class TrackedRun:
         at = max(self._step, 0) if step is None else _checked_step(step)
         found = images.pixels(name, image)
         try:
-            for file in images.keep(self.folder, name, at, time.time_ns() // 1_000_000, found):
-                self._tracker.artifact(file, images.FOLDER)
+            images.record(self._tracker, self.folder, name, at, found)
         except OSError as error:
             raise UserError(f"image {name}: can't be kept ({error})") from None
-        self._tracker.tag(images.TAG)
 
     def tag(self, **tags: object) -> None:
         """Set tags; a later value replaces an earlier one."""

@@ -34,8 +34,3 @@ def unpacked(targets: Tensor) -> Experience:
     """Return the experience that targets (N, 4) hold."""
     actions, worth, rewards, ends = targets.unbind(1)
     return Experience(actions.long(), worth, rewards, ends)
-
-
-def scores_of(outputs: Tensor | tuple[Tensor, ...]) -> Tensor:
-    """Return the scores of actions (N, A), which a model with several outputs gives first."""
-    return outputs[0] if isinstance(outputs, tuple) else outputs

@@ -7,6 +7,7 @@ lists. An image that is kept once more, by a run that goes on from before that s
 from __future__ import annotations
 
 import re
+import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from weft.errors import UserError
+from weft.telemetry.tracker import Tracker
 
 FOLDER = "images"
 TAG = {"mlflow.loggedImages": "True"}
@@ -62,6 +64,13 @@ def pixels(name: str, image: Any) -> NDArray[np.uint8]:
         raise UserError(f"image {name}: takes numbers with a fraction from 0 to 1, or whole ones from 0 to 255")
     bytes_ = numbers.astype(np.uint8)
     return bytes_[..., 0] if bytes_.shape[2:] == (1,) else bytes_
+
+
+def record(tracker: Tracker, folder: Path, name: str, step: int, found: NDArray[np.uint8]) -> None:
+    """Keep an image of a step in a run's folder, and hand it to the run's tracker, as `keep`."""
+    for file in keep(folder, name, step, time.time_ns() // 1_000_000, found):
+        tracker.artifact(file, FOLDER)
+    tracker.tag(TAG)
 
 
 def keep(folder: Path, name: str, step: int, timestamp: int, found: NDArray[np.uint8]) -> Iterator[Path]:

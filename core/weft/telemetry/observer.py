@@ -125,12 +125,9 @@ class Observer(Callback):
         if self._folder is None:
             return
         try:
-            for file in images.keep(self._folder, name, step, _now(), found):
-                self.tracker.artifact(file, images.FOLDER)
+            images.record(self.tracker, self._folder, name, step, found)
         except (OSError, ValueError) as error:  # also a Pillow that can't write it
             log.warning("image %s of step %d is not kept: %s", name, step, error)
-        else:
-            self.tracker.tag(images.TAG)
 
     def flush_when_due(self, run: Run) -> None:
         """Flush when enough has come together, or enough time has passed."""

@@ -10,6 +10,7 @@ from torch.nn.functional import pad
 
 from weft import Callback, ConfigError, Range
 from weft_basics.beside import RECONSTRUCTION
+from weft_basics.outputs import answer
 
 _LEAST = 32
 """Pixels across a sample, which is enlarged where it has fewer: a page shows it as large as it is."""
@@ -70,8 +71,7 @@ class AutoencoderImages(Callback):
 
         run.model.eval()
         with run.device.autocast():
-            outputs = run.forward(samples)
-            made = outputs[0] if isinstance(outputs, tuple) else outputs
+            made = answer(run.forward(samples))
             run.image("images/reconstructions", drawn(torch.cat([samples.flatten(1), made])))
             if hasattr(run.model, "decoder") and hasattr(run.model, "latent"):
                 generator = torch.Generator().manual_seed(0)

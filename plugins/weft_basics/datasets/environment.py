@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from weft import Range
-from weft_basics.experience import Experience, packed, scores_of
+from weft_basics.experience import Experience, packed
 from weft_basics.losses.precision import widened
+from weft_basics.outputs import answer
 
 Pair = tuple[Tensor, Tensor]
 Act = Callable[[NDArray[Any]], NDArray[np.int64]]
@@ -241,7 +242,7 @@ def acting(run: Any, choose: Callable[[Tensor], Tensor]) -> Iterator[Act]:
 
     def act(observations: NDArray[Any]) -> NDArray[np.int64]:
         with run.device.autocast():
-            scores = scores_of(run.model(run.device.place(torch.from_numpy(observations).float())))
+            scores = answer(run.model(run.device.place(torch.from_numpy(observations).float())))
             return choose(widened(scores)).cpu().numpy()
 
     with judging(run.model):

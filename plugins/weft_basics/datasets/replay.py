@@ -21,7 +21,8 @@ from weft_basics.datasets.environment import (
     Valid,
     judging,
 )
-from weft_basics.experience import Experience, packed, scores_of
+from weft_basics.experience import Experience, packed
+from weft_basics.outputs import answer
 
 
 class Replay(Environment):
@@ -126,8 +127,8 @@ class Replay(Environment):
         """Return steps with what each action was worth, as far as is known."""
         with judging(run.model), run.device.autocast():
             following = (steps["following"],)
-            judged = scores_of(torch.func.functional_call(run.model, dict(self._copy), following, tie_weights=False))
-            choosing = scores_of(run.model(*following)) if self._double else judged
+            judged = answer(torch.func.functional_call(run.model, dict(self._copy), following, tie_weights=False))
+            choosing = answer(run.model(*following)) if self._double else judged
         after = judged.gather(1, choosing.argmax(1, keepdim=True)).squeeze(1)
         worth = steps["gained"] + steps["carried"] * after.to(steps["gained"].dtype)
         return steps["observations"], packed(Experience(steps["actions"], worth, steps["rewards"], steps["ends"]))

@@ -9,8 +9,9 @@ from torch.nn import functional
 
 from weft import Range
 from weft_basics import beside
-from weft_basics.experience import CONTROL, scores_of, unpacked
+from weft_basics.experience import CONTROL, unpacked
 from weft_basics.losses.precision import widened
+from weft_basics.outputs import answer
 
 
 def action_value(
@@ -24,7 +25,7 @@ def action_value(
     has a gradient. Targets (N, 4) are experience.
     """
     experience = unpacked(targets)
-    scores = widened(scores_of(outputs))
+    scores = widened(answer(outputs))
     taken = scores.gather(1, experience.actions[:, None]).squeeze(1)
     return functional.huber_loss(taken, experience.worth.to(scores.dtype), delta=delta)
 

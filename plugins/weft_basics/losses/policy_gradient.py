@@ -8,8 +8,9 @@ from torch import Tensor, nn
 
 from weft import Range
 from weft_basics.beside import ACTOR_CRITIC
-from weft_basics.experience import CONTROL, scores_of, unpacked
+from weft_basics.experience import CONTROL, unpacked
 from weft_basics.losses.precision import widened
+from weft_basics.outputs import answer
 
 
 class PolicyGradient(nn.Module):
@@ -37,7 +38,7 @@ class PolicyGradient(nn.Module):
 
     def forward(self, outputs: Tensor | tuple[Tensor, ...], targets: Tensor) -> Tensor:
         experience = unpacked(targets)
-        logarithms = widened(scores_of(outputs)).log_softmax(1)
+        logarithms = widened(answer(outputs)).log_softmax(1)
         worth = experience.worth.to(logarithms.dtype)
         advantage, error = worth, 0.0 * worth
         if isinstance(outputs, tuple):

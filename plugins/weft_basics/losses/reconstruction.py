@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from weft import Range
 from weft_basics.beside import RECONSTRUCTION
 from weft_basics.losses.precision import widened
+from weft_basics.outputs import answer
 from weft_basics.shapes import check_shapes
 
 
@@ -34,7 +35,7 @@ class ReconstructionNLL(nn.Module):
         self.noise = noise
 
     def forward(self, outputs: Any, targets: Tensor) -> Tensor:
-        reconstructions = outputs[0] if isinstance(outputs, tuple) else outputs
+        reconstructions = answer(outputs)
         check_shapes(reconstructions, targets)
         return self.of_each(reconstructions, targets).mean()
 
