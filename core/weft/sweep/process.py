@@ -195,6 +195,7 @@ def _work(connection: Connection, call: Call) -> None:
     _end_with_parent()
     if call.output is not None:
         _print_to(call.output)
+    _listen()
     os.environ.update(call.environment)
     module, _, name = call.function.partition(":")
     getattr(import_module(module), name)(Tell(connection), *call.arguments)
@@ -221,6 +222,15 @@ def _end_with_parent() -> None:
         os._exit(1)
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's `&` has it ignored, and so it was inherited
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def _listen() -> None:
+    """Hear of an interruption from here on, also of one that has come since the fork: the server had it blocked."""
+    if hasattr(signal, "pthread_sigmask"):
+        try:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+        except KeyboardInterrupt:
+            sys.exit(128 + signal.SIGINT)  # nothing has begun
 
 
 def _follow(sentinel: int) -> None:

@@ -11,6 +11,7 @@ import contextlib
 import gc
 import json
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -50,6 +51,10 @@ def _load(kind: str, name: str) -> bool:
     catalog().load(component)
     return True
 
+
+if PRELOADED in os.environ:
+    # A fork that is interrupted before it is weft's would print multiprocessing's traceback: that waits until it can be heard.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
 
 with uncollected():
     provenance.remember()

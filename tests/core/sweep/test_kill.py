@@ -169,8 +169,7 @@ def test_ctrl_c_stops_gently_and_a_second_one_at_once(here: Path, weft: Weft, wh
         assert parent.returncode in (130, -signal.SIGINT), out + err
         assert "stopping: jobs under way write a checkpoint" in out
         assert hits == 2 or "go on with it: " in out  # a second one may come between the jobs' end and the last words
-        # A job that has only just been forked is interrupted in multiprocessing's own lines, and says so.
-        assert "Traceback" not in err or err.startswith("Process ForkServerProcess")
+        assert "Traceback" not in err
         assert set(states(sweep)) <= {"interrupted", "planned", "finished"}
     go_on(weft, here)
     assert outcome(here) == whole
