@@ -91,6 +91,7 @@ ORDER = [
         "sweep.server",
         "sweep.preflight",
         "sweep.budget",
+        "sweep.stopping",
         "sweep.scheduling",
         "sweep.watching",
         "sweep.leaderboard",

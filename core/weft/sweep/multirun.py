@@ -31,6 +31,7 @@ from weft.sweep.preflight import Candidate, Plan
 from weft.sweep.results import Skipped, entries
 from weft.sweep.running import Room
 from weft.sweep.scheduling import Queue
+from weft.sweep.stopping import Stopping
 
 
 def run(hydra: Hydra, overrides: Sequence[str], console: Console, dry_run: bool = False, config_dir: str | None = None) -> int:
@@ -72,6 +73,7 @@ def run(hydra: Hydra, overrides: Sequence[str], console: Console, dry_run: bool 
         return _by_sweeper(hydra, given, order, console)
     candidates, beyond = _within(order.budget, candidates)
     with ExitStack() as stack:
+        stopping = stack.enter_context(Stopping())
         ledger = opened(stack, order.folder)
         plan, room = _plan(order, candidates, refused, beyond, ledger.jobs() if ledger else [], console)
         if dry_run:
@@ -81,11 +83,11 @@ def run(hydra: Hydra, overrides: Sequence[str], console: Console, dry_run: bool 
         ledger.note(**told, launcher=order.launcher, environment=order.environment, refused=left_out)
         _write_down(ledger, plan)
         if order.runs_in_slots:
-            stopped = _in_slots(ledger, plan, order, room, console)
+            _in_slots(ledger, plan, order, room, console, stopping)
         else:
-            stopped = _by_launcher(hydra, config, ledger, [planned.job for planned in plan.due])
+            stopping.signal = _by_launcher(hydra, config, ledger, [planned.job for planned in plan.due])
         asked = [planned.job.number for planned in plan.jobs]
-        return running.conclude(ledger, asked, candidates[0].configuration.settings, console, stopped)
+        return running.conclude(ledger, asked, candidates[0].configuration.settings, console, stopping.signal)
 
 
 def resume(folder: Path, overrides: Sequence[str], console: Console) -> int:
@@ -146,8 +148,10 @@ def _resume_grid(ledger: Ledger, jobs: Sequence[Job], launcher: Mapping[str, Any
     process.preload({(part.kind, part.component.name) for found in candidates for part in found.configuration.every_part()})
     plan, room = _plan(order, candidates, [], [], jobs, console)
     _write_down(ledger, plan)
-    stopped = _in_slots(ledger, plan, order, room, console)
-    return running.conclude(ledger, [planned.job.number for planned in plan.jobs], first, console, stopped)
+    asked = [planned.job.number for planned in plan.jobs]
+    with Stopping() as stopping:
+        _in_slots(ledger, plan, order, room, console, stopping)
+        return running.conclude(ledger, asked, first, console, stopping.signal)
 
 
 def _parts(config: DictConfig, overrides: Iterable[str]) -> set[tuple[str, str]]:
@@ -234,8 +238,8 @@ def _write_down(ledger: Ledger, plan: Plan) -> None:
             folder.note(superseded=job.reason)
 
 
-def _in_slots(ledger: Ledger, plan: Plan, order: Order, room: Room, console: Console) -> int:
-    """Run the jobs that are due; return the signal that it was told to stop by, 0 where none was."""
+def _in_slots(ledger: Ledger, plan: Plan, order: Order, room: Room, console: Console, stopping: Stopping) -> None:
+    """Run the jobs that are due."""
     due = [planned.job for planned in plan.due]
     if order.budget is not None and order.budget.seconds is not None:
         due.sort(key=lambda job: budget.lot(job.overrides))
@@ -243,10 +247,9 @@ def _in_slots(ledger: Ledger, plan: Plan, order: Order, room: Room, console: Con
     titles = dict(zip(numbers, showing.titles([planned.job.overrides for planned in plan.jobs]), strict=True))
     stores = [planned.verdict.candidate.configuration.settings.store for planned in plan.due]
     queue = Queue(due, order.options.retries, room.has_accelerators, order.budget)
-    stopped = running.run(ledger, queue, room, stores, titles, len(due), console)
+    running.run(ledger, queue, room, stores, titles, len(due), console, stopping)
     for job in queue.unaffordable:
         ledger.end(job, State.SKIPPED, f"sweep.budget: {order.budget} are spent")
-    return stopped
 
 
 def _by_launcher(hydra: Hydra, config: DictConfig, ledger: Ledger, due: Sequence[Job]) -> int:

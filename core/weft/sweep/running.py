@@ -23,6 +23,7 @@ from weft.sweep.process import Call
 from weft.sweep.results import Skipped, entries
 from weft.sweep.scheduling import Scheduler, Source, suits
 from weft.sweep.slots import Said, Slot, Slots, Task, layout
+from weft.sweep.stopping import Stopping
 from weft.sweep.words import MACHINE
 from weft.telemetry import shipping
 from weft.telemetry.redaction import redact
@@ -110,8 +111,9 @@ def run(
     titles: Mapping[int, str],
     total: int | None,
     console: Console,
-) -> int:
-    """Run the jobs of a source; return the signal that it was told to stop by, 0 where none was.
+    stopping: Stopping,
+) -> None:
+    """Run the jobs of a source.
 
     Args:
         ledger: of the sweep.
@@ -121,13 +123,14 @@ def run(
         titles: of the jobs that are known.
         total: how many there will be, where that is known.
         console: where to show how it goes.
+        stopping: that the sweep may be told to.
     """
     for uri in dict.fromkeys(stores):
         spool = Spool(uri)
         spool.make()
         shipping.ensure(spool)  # one for all jobs, before each would start one of its own
     with where.slots() as slots, watching.watch(console, ledger.folder, titles, total) as watch:
-        return Scheduler(ledger, source, slots, where.options, where.environment, watch).run()
+        Scheduler(ledger, source, slots, where.options, where.environment, watch, stopping).run()
 
 
 def conclude(

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import signal
-import threading
 import time
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator, Mapping
-from types import FrameType
+from collections.abc import Iterable, Mapping
 from typing import Protocol
 
 from weft.folder import Folder
@@ -19,6 +16,7 @@ from weft.sweep.options import SlotOptions
 from weft.sweep.preflight import placed
 from weft.sweep.process import Call
 from weft.sweep.slots import Begun, Ended, Said, Slot, Slots, Task
+from weft.sweep.stopping import Stopping
 from weft.sweep.words import PERFORM, Progress, Work
 
 OUTPUT = "job.log"
@@ -137,6 +135,7 @@ class Scheduler:
         options: SlotOptions,
         environment: Mapping[str, str],
         watch: Watch,
+        stopping: Stopping,
     ):
         self._ledger = ledger
         self._source = source
@@ -144,14 +143,13 @@ class Scheduler:
         self._options = options
         self._environment = environment
         self._watch = watch
+        self._stopping = stopping
         self._running: dict[int, Job] = {}
-        self._signal = 0
 
-    def run(self) -> int:
-        """Run all jobs; return the signal that it was told to stop by, 0 where none was. A first Ctrl-C stops gently, a second
-        one at once."""
+    def run(self) -> None:
+        """Run all jobs. A first Ctrl-C stops gently, a second one at once."""
         try:
-            with self._listening():
+            with self._stopping.heard(self._stop, self._slots.kill):
                 for event in self._slots.run(self._take):
                     self._hear(event)
         except BaseException:
@@ -160,7 +158,6 @@ class Scheduler:
                 with contextlib.suppress(Exception):
                     self._hear(event)
             raise
-        return self._signal
 
     def _take(self, slot: Slot) -> Task | None:
         job = self._source.take(slot)
@@ -193,24 +190,7 @@ class Scheduler:
             self._watch.ended(job, event.seconds)
             self._source.ended(job, event.seconds)
 
-    @contextlib.contextmanager
-    def _listening(self) -> Iterator[None]:
-        """Take SIGINT and SIGTERM while inside."""
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-        before = {number: signal.signal(number, self._stop) for number in (signal.SIGINT, signal.SIGTERM)}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
-
-    def _stop(self, number: int, frame: FrameType | None) -> None:
-        if self._signal:
-            self._slots.kill()
-            return
-        self._signal = number
+    def _stop(self) -> None:
         self._watch.stopping()
         self._slots.stop()
 

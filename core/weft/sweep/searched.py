@@ -23,6 +23,7 @@ from weft.sweep.orders import Order, begun, check, opened
 from weft.sweep.preflight import Candidate, Verdict
 from weft.sweep.search import Search, SearchOptions
 from weft.sweep.space import Space, Values, space
+from weft.sweep.stopping import Stopping
 from weft.sweep.trials import Trials, representatives
 
 TARGET = "hydra_plugins.weft_sweepers.optuna.OptunaSweeper"
@@ -63,6 +64,7 @@ def run(
     if dry_run:
         return 0
     with ExitStack() as stack:
+        stopping = stack.enter_context(Stopping())
         ledger = opened(stack, order.folder) or begun(stack, order.folder)
         ledger.note(**told, launcher=order.launcher, environment=order.environment, search=True)
         if order.budget is not None:
@@ -72,9 +74,9 @@ def run(
         trials = Trials(searches, ledger, composer.job, verdicts, room.has_accelerators, seconds)
         total = None if seconds is not None else options.n_trials * len(searches)
         first = tries[0].configuration.settings
-        stopped = running.run(ledger, trials, room, {first.store}, trials.titles, total, console)
-        files = [] if stopped else _drawn(searches, order.folder, console)
-        code = running.conclude(ledger, _unfinished(ledger), first, console, stopped, files)
+        running.run(ledger, trials, room, {first.store}, trials.titles, total, console, stopping)
+        files = [] if stopping.signal else _drawn(searches, order.folder, console)
+        code = running.conclude(ledger, _unfinished(ledger), first, console, stopping.signal, files)
         has_any = any(job.state is State.FINISHED for job in ledger.jobs())
         return code or (0 if has_any else 1)
 

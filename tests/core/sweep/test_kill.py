@@ -168,7 +168,7 @@ def test_ctrl_c_stops_gently_and_a_second_one_at_once(here: Path, weft: Weft, wh
         # A second one that comes as the process ends is a signal's death, which a shell has as 130, too.
         assert parent.returncode in (130, -signal.SIGINT), out + err
         assert "stopping: jobs under way write a checkpoint" in out
-        assert hits == 2 or "go on with it: " in out  # a second one may come between the jobs' end and the last words
+        assert "go on with it: " in out
         assert "Traceback" not in err
         assert set(states(sweep)) <= {"interrupted", "planned", "finished"}
     go_on(weft, here)
