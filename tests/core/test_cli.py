@@ -14,12 +14,12 @@ from typing import Any
 
 import pytest
 
+from tests.command import WEFT, own_process
+from tests.command import call as weft
 from weft import UserError, cli
 from weft.catalog import catalog
 from weft.folder import SUMMARY, Folder
 from weft.telemetry import syncing, verification
-
-WEFT = [sys.executable, "-m", "weft.cli"]
 
 
 @pytest.fixture
@@ -30,15 +30,6 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     catalog()
     yield tmp_path
     catalog.cache_clear()
-
-
-def weft(*arguments: str, folder: Path, check: int | None = 0, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run a command in a process of its own."""
-    done = subprocess.run(
-        [*WEFT, *arguments], cwd=folder, capture_output=True, text=True, env={**os.environ, **environment}, timeout=300
-    )
-    assert check is None or done.returncode == check, done.stdout + done.stderr
-    return done
 
 
 LONG = ["model=mlp", "epochs=400", "regularizer=[dropout]", "scheduler=cosine"]
@@ -301,7 +292,7 @@ class TestProcesses:
     def test_hydra_s_own_options_work(self, here: Path) -> None:
         assert "name: cnn" in weft("run", "model=cnn", "--cfg", "job", folder=here).stdout
         assert "lr: 0.5" in weft("run", "optimizer.lr=0.5", "--cfg", "job", "-p", "optimizer", folder=here).stdout
-        assert "plugins://" in weft("run", "--info", "searchpath", folder=here).stdout
+        assert "plugins://" in own_process("run", "--info", "searchpath", folder=here).stdout  # which is logged
 
     def test_a_sweep_with_a_failing_job(self, here: Path) -> None:
         done = weft(

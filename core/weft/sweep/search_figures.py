@@ -44,15 +44,21 @@ def draw(search: Search, folder: Path) -> tuple[list[Path], dict[str, str]]:
     from optuna.visualization import matplotlib as plots
 
     scored = search.scored()
-    shared = [item.key for item in search.space.dimensions if all(item.key in trial.params for trial in scored)]
-    seen = [item.key for item in search.space.dimensions if any(item.key in trial.params for trial in scored)]
+    values = {
+        item.key: [trial.params[item.key] for trial in scored if item.key in trial.params] for item in search.space.dimensions
+    }
+    varied = [key for key, found in values.items() if len({*found}) > 1]  # there is nothing to see in others
+    shared = [key for key in varied if len(values[key]) == len(scored)]
     too_few = _too_few(scored)
     wanted: dict[str, tuple[str, Callable[[], Any]]] = {
         "history": ("" if scored else "no job has a score", lambda: plots.plot_optimization_history(search.study)),
         "importances": (importances(search)[1], lambda: plots.plot_param_importances(search.study)),
-        "slice": (too_few, lambda: plots.plot_slice(search.study, params=seen)),
+        "slice": (
+            too_few or ("" if varied else "it takes a parameter that varies"),
+            lambda: plots.plot_slice(search.study, params=varied),
+        ),
         "parallel": (
-            too_few or ("" if len(shared) > 1 else "it takes two parameters that every job has"),
+            too_few or ("" if len(shared) > 1 else "it takes two parameters that vary and that every job has"),
             lambda: plots.plot_parallel_coordinate(search.study, params=shared),
         ),
     }

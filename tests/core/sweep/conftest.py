@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.command import call, forget_server
 from tests.conftest import Install
 from weft.catalog import catalog
 from weft.sweep.ledger import Job, Ledger
 from weft.telemetry import syncing, verification
-
-WEFT = [sys.executable, "-m", "weft.cli"]
 
 ROGUE = """
     import ctypes, os, signal, subprocess, sys, time
@@ -87,10 +85,12 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def install_everywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, install: Install) -> Install:
+def install_everywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, install: Install) -> Iterator[Install]:
     """Install a plugin here and in child processes."""
+    forget_server()
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, [str(tmp_path / "site"), os.environ.get("PYTHONPATH")])))
-    return install
+    yield install
+    forget_server()
 
 
 @pytest.fixture
@@ -110,9 +110,7 @@ def weft(here: Path) -> Weft:
     """Run a command there: `weft("run", "-m", …, check=1)`; its exit code must be `check`, if that isn't None."""
 
     def command(*arguments: str, check: int | None = 0) -> subprocess.CompletedProcess[str]:
-        done = subprocess.run([*WEFT, *arguments], cwd=here, capture_output=True, text=True, timeout=300)
-        assert check is None or done.returncode == check, done.stdout + done.stderr
-        return done
+        return call(*arguments, folder=here, check=check)
 
     return command
 

@@ -15,7 +15,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.core.sweep.conftest import WEFT, Weft, recorded, states
+from tests.command import WEFT
+from tests.core.sweep.conftest import Weft, recorded, states
 from weft.folder import Folder
 from weft.sweep.ledger import FILE
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 from pathlib import Path
 
 import pytest
+from joblib.externals.loky import get_reusable_executor
 
+from tests.command import call, own_process
 from tests.conftest import Install
-from tests.core.sweep.conftest import WEFT, Weft, jobs, recorded, states
+from tests.core.sweep.conftest import Weft, jobs, recorded, states
 from tests.core.sweep.test_slots import is_gone, until
 from weft import cli
 from weft.catalog import catalog
@@ -125,18 +126,20 @@ class TestGrid:
 
     @pytest.mark.usefixtures("rogue")
     @pytest.mark.parametrize("launcher", ["basic", "joblib"])
-    def test_other_launchers(self, here: Path, weft: Weft, launcher: str) -> None:
+    def test_other_launchers(self, here: Path, weft: Weft, launcher: str, capfd: pytest.CaptureFixture[str]) -> None:
         line = ("run", "-m", f"hydra/launcher={launcher}", "dataset=iris", "model=rogue", "epochs=15", "sweep.name=x")
         done = weft(*line, "model.act=none,raise,exit", check=1)
         sweep = here / "runs" / "sweeps" / "x"
         assert states(sweep) == ["finished", "failed", "failed"]
-        assert "repeat it: weft run dataset=iris model=rogue epochs=15 model.act=raise" in done.stdout
+        said = done.stdout + capfd.readouterr().out  # joblib's processes say it themselves
+        assert "repeat it: weft run dataset=iris model=rogue epochs=15 model.act=raise" in said
         assert sorted(run.info.status for run in recorded(here)) == ["FAILED", "FAILED", "FINISHED"]
         (here / "cured").touch()
         done = weft("resume", "runs/sweeps/x")
         assert "2 to try again, 1 done already" in done.stdout
         assert states(sweep) == ["finished"] * 3
         assert [run.info.status for run in recorded(here)] == ["FINISHED"] * 3
+        get_reusable_executor().shutdown()
 
     def test_what_can_t_be_is_refused_and_writes_nothing(self, here: Path, weft: Weft) -> None:
         for line, message in (
@@ -209,9 +212,7 @@ class TestChanges:
         assert len(json.loads((sweep / "summary" / "run.json").read_text())) > 1
         assert (sweep / "summary" / "jobs.csv").read_text().count("\n") == 3
         (here / "elsewhere").mkdir()
-        done = subprocess.run([*WEFT, "resume", "../runs/sweeps/d"], cwd=here / "elsewhere", capture_output=True, text=True)
-        assert "2 done already" in done.stdout, done.stderr
-        assert done.returncode == 0
+        assert "2 done already" in call("resume", "../runs/sweeps/d", folder=here / "elsewhere").stdout
 
     @pytest.mark.usefixtures("rogue")
     def test_other_code_and_another_version_are_noticed(self, here: Path, weft: Weft, tmp_path: Path) -> None:
@@ -316,7 +317,7 @@ def test_a_mistake_waits_for_no_import(here: Path, weft: Weft, monkeypatch: pyte
     (here / "slow").mkdir()
     (here / "slow" / "torch.py").write_text("import time; time.sleep(1000)")
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, ["slow", os.environ.get("PYTHONPATH")])))
-    assert "modle: no such key" in weft("run", "-m", "modle=mlp", check=2).stderr
+    assert "modle: no such key" in own_process("run", "-m", "modle=mlp", folder=here, check=2).stderr
 
 
 def test_titles_say_what_is_special() -> None:

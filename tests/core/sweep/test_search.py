@@ -325,5 +325,15 @@ def test_figures_of_equal_scores(tmp_path: Path) -> None:
     assert [file.name for file in written] == ["history.png", "slice.png"]
     assert left_out == {
         "importances": "all jobs have the same score",
-        "parallel": "it takes two parameters that every job has",
+        "parallel": "it takes two parameters that vary and that every job has",
     }
+
+
+def test_figures_of_a_parameter_of_which_one_value_works(tmp_path: Path) -> None:
+    """An axis for it would have no length."""
+    found = Search(tmp_path, Space((), (SPACE.dimensions[0], SPACE.dimensions[-1])), replace(LOSSES, n_trials=20))
+    while proposal := found.ask():
+        found.tell(proposal.number, None if proposal.params["optimizer"] == "adam" else proposal.params["depth"])
+    written, left_out = search_figures.draw(found, tmp_path)
+    assert [file.name for file in written] == ["history.png", "importances.png", "slice.png"]
+    assert left_out == {"parallel": "it takes two parameters that vary and that every job has"}

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.core.sweep.conftest import WEFT, Weft, jobs, recorded, states
+from tests.command import WEFT
+from tests.core.sweep.conftest import Weft, jobs, recorded, states
 from tests.core.sweep.test_kill import states_of
 from weft.folder import Folder
 from weft.sweep.ledger import State
