@@ -20,6 +20,7 @@ import pytest
 import torch
 
 import weft
+from tests.command import call, own_process
 from tests.plugins.box import names
 from weft import compose, sharing
 from weft.catalog import catalog
@@ -44,19 +45,15 @@ def lines() -> list[str]:
     return [line[2:].partition(" #")[0].strip() for line in found if line.startswith("$ weft ")]
 
 
+def words(line: str) -> list[str]:
+    """Return the words of one of them after `weft`, shortened to an epoch where it trains."""
+    found = shlex.split(line)[1:]
+    return [word for word in found if not word.startswith("epochs=")] + ["epochs=1"] if found[0] == "run" else found
+
+
 def run(line: str, folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run one of them, shortened to an epoch where it trains."""
-    words = shlex.split(line)[1:]
-    if words[0] == "run":
-        words = [word for word in words if not word.startswith("epochs=")] + ["epochs=1"]
-    return subprocess.run(
-        [sys.executable, "-m", "weft.cli", *words],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        env={**os.environ, **environment},
-    )
+    """Run one of them in a process of its own."""
+    return own_process(*words(line), folder=folder, check=None, **environment)
 
 
 @pytest.mark.integration
@@ -65,8 +62,7 @@ def run(line: str, folder: Path, **environment: str) -> subprocess.CompletedProc
     [line for line in lines() if "leaky" not in line and "moons" not in line and not line.startswith(SERVERS)],
 )
 def test_a_command_of_the_readme_runs(line: str, tmp_path: Path) -> None:
-    done = run(line, tmp_path)
-    assert done.returncode == 0, done.stdout + done.stderr
+    call(*words(line), folder=tmp_path)
 
 
 @pytest.mark.integration

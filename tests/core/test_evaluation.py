@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import logging
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,6 +11,7 @@ import pytest
 import torch
 
 import weft
+from tests.command import call
 from weft import catalog as catalog_module
 from weft import evaluation
 from weft.catalog import catalog
@@ -251,15 +249,11 @@ def test_a_secret_that_was_not_recorded_is_asked_for(runs: Path, tmp_path: Path)
 
 
 def test_the_command_prints_the_scores(iris: Trained, tmp_path: Path) -> None:
-    def command(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        line = [sys.executable, "-m", "weft.cli", "evaluate", *arguments]
-        return subprocess.run(line, cwd=tmp_path, capture_output=True, text=True, env={**os.environ, **environment})
-
-    done = command(iris.result.run_id, "device=cpu", MLFLOW_TRACKING_URI=iris.uri)
-    assert (done.returncode, done.stderr) == (0, "")
+    done = call("evaluate", iris.result.run_id, "device=cpu", folder=tmp_path, MLFLOW_TRACKING_URI=iris.uri)
+    assert done.stderr == ""
     scores = "".join(f"  {name:<20} {score:.4f}\n" for name, score in iris.own().items())
     assert done.stdout == f"{scores}the best weights of {iris.result.run_id}, on 24 test samples of iris\n"
-    wrong = command(str(iris.result.folder), "--uri", iris.uri, "epochs=3")
-    assert (wrong.returncode, wrong.stdout) == (2, "")
+    wrong = call("evaluate", str(iris.result.folder), "--uri", iris.uri, "epochs=3", folder=tmp_path, check=2)
+    assert wrong.stdout == ""
     assert wrong.stderr.startswith("error: epochs=3: is nothing that an evaluation can change")
     assert list(tmp_path.iterdir()) == []

@@ -26,7 +26,7 @@ class Logged(Callback):
         run.log = log
 
 
-@pytest.mark.parametrize("seed", [0, 1, 2])
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.accept) for seed in (1, 2))])
 @pytest.mark.parametrize("experiment", ["policy_gradient", "q_learning"])
 def test_it_keeps_the_pole_up(experiment: str, seed: int) -> None:
     """The mean of 100 episodes, none of which was trained on, is at least 195, as gymnasium asks of CartPole-v0."""

@@ -31,7 +31,7 @@ def test_each_kind_of_network_knows_more_of_english_than_a_trigram_model(name: s
     assert is_below_a_trigram_model(fit(name, "dataset=python_topics", *larger))
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", ["rnn", "transformer", *(pytest.param(name, marks=LONG) for name in ("lstm", "gru"))])
 def test_each_kind_of_network_labels_better_than_by_the_majority(name: str) -> None:
     smaller = ["model.width=64"] if name == "transformer" else []
     run = fit(name, "dataset=python_tokens", "epochs=2", *smaller)
