@@ -23,6 +23,7 @@ primer: $(READY)
 # cores, for many tests wait for a store or a signal; four are no faster. In their own order: by their number of tests the longest,
 # which are of sweeps, would come last, and leave the others without work.
 test: check
+	@$(BIN)/python -m compileall -q core plugins/weft_basics  # hundreds of processes import them; not all may write it
 	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 # The packages in plugins/, or one: make weft-keras. With -j as many at a time.

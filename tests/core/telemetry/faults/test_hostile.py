@@ -87,6 +87,7 @@ def test_a_long_param_is_kept_whole(uri: str, track: Track, tmp_path: Path) -> N
     INJECTED["hostile names and values"] += 1
 
 
+@pytest.mark.accept
 def test_a_hundred_thousand_keys(uri: str, track: Track) -> None:
     tracker = track(uri, wait=0)
     tracker.start(Opening("x", "many"))

@@ -34,7 +34,7 @@ def test_killed_at_any_time(forges: Forges, settle: Settle, uri: str, tmp_path: 
 
 
 @pytest.mark.usefixtures("_strace")
-@pytest.mark.parametrize("network", [False, True])
+@pytest.mark.parametrize("network", [False, pytest.param(True, marks=pytest.mark.accept)])
 def test_killed_before_every_change_of_its_files(
     network: bool, forges: Forges, settle: Settle, uri: str, tmp_path: Path
 ) -> None:

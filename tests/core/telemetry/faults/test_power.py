@@ -87,7 +87,7 @@ def put(content: bytearray, place: int, data: bytes) -> None:
     content[place : place + len(data)] = data
 
 
-@pytest.mark.parametrize("network", [False, True])
+@pytest.mark.parametrize("network", [False, pytest.param(True, marks=pytest.mark.accept)])
 def test_the_power_goes_off_at_any_time(network: bool, forges: Forges, template: Path, tmp_path: Path) -> None:
     folder, log = tmp_path / "run", tmp_path / "strace"
     calls = "trace=pwrite64,write,fsync,fdatasync,unlink"
