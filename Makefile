@@ -21,9 +21,10 @@ primer: $(READY)
 
 # Three processes, each with whole files of tests: what a file shares, a store or a trained model, is made once. Three fill two
 # cores, for many tests wait for a store or a signal; four are no faster. In their own order: by their number of tests the longest,
-# which are of sweeps, would come last, and leave the others without work.
+# which are of sweeps, would come last, and leave the others without work. weft is compiled before: with PYTHONDONTWRITEBYTECODE,
+# as in many images, each of the hundreds of processes would do it for itself.
 test: check
-	@$(BIN)/python -m compileall -q core plugins/weft_basics  # hundreds of processes import them; not all may write it
+	@$(BIN)/python -m compileall -q core plugins/weft_basics
 	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 # The packages in plugins/, or one: make weft-keras. With -j as many at a time.

@@ -12,7 +12,7 @@ ROOT = Path(__file__).parent.parent
 CORE = ROOT / "core" / "weft"
 
 ORDER = [
-    *("importing", "errors", "parameters", "callback", "hookspecs", "kinds", "typed", "options", "cache"),
+    *("importing", "signals", "errors", "parameters", "callback", "hookspecs", "kinds", "typed", "options", "cache"),
     *("catalog_cache", "compatibility", "catalog"),
     *("__init__", "settings", "configuration", "reference", "hydra_guard", "spelling", "mistakes", "compose", "sharing"),
     *("build", "objective", "randomness", "device", "data", "made", "regularization", "checkpoint", "folder"),

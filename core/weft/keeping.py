@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import signal
-import threading
 import time
-from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from types import FrameType
 
 from torch import Tensor
 
-from weft import checkpoint
+from weft import checkpoint, signals
 from weft.callback import Callback
 from weft.errors import Interrupted
 from weft.state import Best, Run
@@ -71,18 +69,9 @@ class Interruption(Callback):
         self._checkpoints = checkpoints
         self._signal = 0
 
-    @contextlib.contextmanager
-    def listening(self) -> Iterator[None]:
+    def listening(self) -> AbstractContextManager[None]:
         """Take SIGINT and SIGTERM while inside. A second one of them acts at once, as it would have without weft."""
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-        before = {number: signal.signal(number, self._take) for number in (signal.SIGINT, signal.SIGTERM)}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
+        return signals.taken(self._take)
 
     def on_step_end(self, run: Run) -> None:
         if self._signal:

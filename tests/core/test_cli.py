@@ -243,8 +243,8 @@ def test_configs_cannot_run_code_while_they_are_composed(here: Path) -> None:
 
 
 @pytest.mark.integration
-class TestProcesses:
-    """Commands in processes of their own, on a store of their own."""
+class TestCommands:
+    """Commands from beginning to end, on a store of their own."""
 
     def test_a_run_and_what_it_leaves(self, here: Path) -> None:
         done = weft("run", "model=cnn", "epochs=2", "tags={team: blue}", "name=first", "telemetry.wait=60", folder=here)

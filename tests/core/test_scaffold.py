@@ -17,6 +17,7 @@ import pytest
 import yaml
 
 import weft
+from tests.command import WEFT
 from tests.conftest import Install
 from tests.core.telemetry.conftest import stop_shipper
 from weft import ConfigError, catalog_cache, cli, compose, scaffold, sharing
@@ -27,7 +28,6 @@ from weft.kinds import KINDS
 from weft.scaffold import Package
 
 ROOT = Path(__file__).parent.parent.parent
-WEFT = [sys.executable, "-m", "weft.cli"]
 NOBODY = Plugin("other", "other", "weft-other", "0.3")
 
 

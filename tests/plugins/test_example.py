@@ -69,16 +69,8 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for source in (ROOT, EXAMPLE):
         do(sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", place / "wheels", source)
     do(sys.executable, "-m", "venv", place / "venv")
-    install = [
-        place / "venv" / "bin" / "python",
-        "-m",
-        "pip",
-        "install",
-        "--quiet",
-        "--no-compile",
-        "-c",
-        ROOT / "constraints.txt",
-    ]
+    options = ["--quiet", "--no-compile", "-c", ROOT / "constraints.txt"]
+    install = [place / "venv" / "bin" / "python", "-m", "pip", "install", *options]
     index = os.environ.get("TORCH_INDEX")
     do(*install, *(["--index-url", index] if index else []), "torch")
     do(*install, *(place / "wheels").glob("*.whl"))

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import signal
-import threading
 from collections.abc import Callable, Iterator
 from types import FrameType
-from typing import Any
+
+from weft import signals
 
 
 class Stopping:
@@ -20,20 +19,17 @@ class Stopping:
     def __init__(self) -> None:
         self.signal = 0
         """The signal that was heard first, 0 where none was."""
-        self._before: dict[int, Any] = {}
+        self._taken = contextlib.ExitStack()
 
     def __enter__(self) -> Stopping:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._restore()
+        self._taken.close()
 
     @contextlib.contextmanager
     def heard(self, first: Callable[[], None], another: Callable[[], None]) -> Iterator[None]:
         """Call `first` for the first signal while inside, and `another` for each that follows."""
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
 
         def hear(number: int, frame: FrameType | None) -> None:
             if self.signal:
@@ -42,14 +38,9 @@ class Stopping:
                 self.signal = number
                 first()
 
-        self._before = {number: signal.signal(number, hear) for number in (signal.SIGINT, signal.SIGTERM)}
+        self._taken.enter_context(signals.taken(hear))
         try:
             yield
         finally:
             if not self.signal:
-                self._restore()
-
-    def _restore(self) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-        self._before = {}
+                self._taken.close()

@@ -15,7 +15,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.command import WEFT
+from tests.command import WEFT, call
 from tests.core.sweep.conftest import Weft, recorded, states
 from weft.folder import Folder
 from weft.sweep.ledger import FILE
@@ -77,7 +77,7 @@ def outcome(here: Path, sweep: str = "s") -> Table:
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Table:
     """What the sweep comes to when nothing happens."""
     here = tmp_path_factory.mktemp("whole")
-    subprocess.run([*WEFT, *SWEEP], cwd=here, check=True, capture_output=True)
+    call(*SWEEP, folder=here)
     found = outcome(here)
     assert len(found) == 4
     assert all(len(rows) > 100 for _, rows in found.values())

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.command import own_process
 from tests.conftest import Install
 from weft.catalog import catalog
 from weft.errors import ConfigError, PluginError
@@ -76,9 +77,7 @@ WRONG = '''
 
 
 def weft(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    command = [sys.executable, "-m", "weft.cli", *arguments]
-    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=300)
+    return own_process(*arguments, folder=cwd, check=None, PYTHONPATH=os.pathsep.join(filter(None, sys.path)))
 
 
 def test_a_plugin_is_checked_and_has_a_card(install: Install, tmp_path: Path) -> None:
