@@ -150,19 +150,42 @@ def compose(hydra: Hydra, overrides: Sequence[str], mode: RunMode = RunMode.RUN)
 
 
 def unchecked(hydra: Hydra, overrides: Sequence[str], mode: RunMode) -> DictConfig:
-    """Return what Hydra composes, and raise what it raises: see `mistakes.explained`.
+    """Return what Hydra composes, and raise what it raises: see `mistakes.explained`. A sweep's own config is without the
+    options of parts that each job chooses.
 
     Raises:
         ConfigError: a search path of what is no folder.
     """
     hydra_guard.refuse_overrides(overrides)
+    applied = [*overrides]
+    if mode is RunMode.MULTIRUN:
+        chosen = _chosen_by_jobs(hydra, overrides)
+        applied = [line for line in overrides if _top(line) not in chosen]
     with warnings.catch_warnings():
         warnings.filterwarnings("error", r"provider=.* is not available", UserWarning)  # it would go on without
         try:
-            return hydra.compose_config(CONFIG, list(overrides), mode, with_log_configuration=False)
+            config = hydra.compose_config(CONFIG, applied, mode, with_log_configuration=False)
         except UserWarning as warning:
             place = str(warning).partition("path=")[2].removesuffix(" is not available.")
             raise ConfigError(f"hydra.searchpath: {place!r} is no folder that can be read") from None
+    if len(applied) < len(overrides):
+        config.hydra.overrides.task = [line for line in overrides if line not in config.hydra.overrides.hydra]
+    return config
+
+
+def _chosen_by_jobs(hydra: Hydra, overrides: Sequence[str]) -> set[str]:
+    """Return the kinds whose parts a sweep's jobs choose: those that are swept, or all where a file that chooses parts is."""
+    swept = {found.key_or_group for found in map(spelling.parse, overrides) if found is not None and found.is_sweep_override()}
+    chosen = {kind for kind, rules in KINDS.items() if rules.chosen}
+    by_files = any(hydra.config_loader.get_group_options(name) for name in swept - chosen)
+    return chosen if by_files else swept & chosen
+
+
+def _top(override: str) -> str | None:
+    """Return the part that an override gives an option of; None where it chooses one, or is no option of a part."""
+    found = spelling.parse(override)
+    top, dot, _ = ("", "", "") if found is None else found.key_or_group.partition(".")
+    return top if dot else None
 
 
 def check_hydra(config: DictConfig) -> None:

@@ -33,8 +33,9 @@ def show(overrides: Sequence[str], config_dir: str | None, console: Console) -> 
     console.print("[bold]Groups[/]")
     for group, names in sorted(files.items()):
         if not group.startswith("hydra"):
-            several = f"{group}=[{escape('NAME,…')}]" if group in KINDS and KINDS[group].several else f"{group}=NAME"
-            console.print(f"  {escape(several):<24} {', '.join(names)}", highlight=False)
+            choice = f"{group}=[NAME,…]" if group in KINDS and KINDS[group].several else f"{group}=NAME"
+            added = choice if group in KINDS else f"+{choice}"
+            console.print(f"  {added:<24} {', '.join(names)}", highlight=False, markup=False)
     console.print("\n[bold]Options of what is chosen[/]")
     for parts in chosen.parts.values():
         for part in parts:

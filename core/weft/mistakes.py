@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from hydra.errors import HydraException, MissingConfigException
+from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
@@ -78,16 +79,31 @@ def _unknown_key(key: str, cause: BaseException | None) -> ConfigError:
             names = catalog().names(top)
             if name in names:
                 return ConfigError(f"{key}: {top} {name!r} is not chosen; choose it with {top}=[{name}]")
+            whose = [one for one in known if one in names and name in _options(top, one)]
+            if whose:
+                return ConfigError(f"{key}: is an option of one {top}: {' or '.join(f'{top}.{one}.{name}' for one in whose)}")
             return ConfigError(f"{key}: no {top} named {name!r}{did_you_mean(name, names)}; there are {', '.join(names)}")
         if missing == top:
             return ConfigError(
                 f"{key}: no {top} is chosen; choose it with {top}=NAME: there are {', '.join(catalog().names(top))}"
             )
+    elif key == "experiment":
+        return ConfigError(
+            "experiment: is added to what there is: +experiment=NAME, whose file begins with # @package _global_"
+        )
     elif not rest:
         known = [*known, *(name for name, kind in KINDS.items() if kind.chosen)]
+    part = parent.get("name") if top in KINDS and isinstance(parent, DictConfig) else None
     known = sorted({*known} - {"name", "hydra"})
-    there = f"there are {', '.join(known)}" if known else "there are none"
+    there = f"{top} {part} has" if part else "there are"
+    there += f" {', '.join(known) or 'none'}"
     return ConfigError(f"{key}: no such key{did_you_mean(missing, known)}; {there}")
+
+
+def _options(kind: str, name: str) -> list[str]:
+    with contextlib.suppress(PluginError):
+        return [option.name for option in catalog().find(kind, name).options]
+    return []
 
 
 def first_line(error: BaseException) -> str:

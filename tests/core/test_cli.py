@@ -60,7 +60,7 @@ def mlflow_runs(folder: Path) -> list[Any]:
 MISTAKES = [
     ("model=mpl", "model=mpl: no model named 'mpl' (did you mean 'mlp'?); there are "),
     ("modle=mlp", "modle: no such key (did you mean 'model'?); there are "),
-    ("model.widht=3", "model.widht: no such key (did you mean 'width'?); there are activation, depth, "),
+    ("model.widht=3", "model.widht: no such key (did you mean 'width'?); model mlp has activation, depth, "),
     ("model.width=wide", "model.width: 'wide' is not a whole number (model mlp of weft "),
     ("model.width=0", "model.width: 0 is out of range: "),
     ("model.activation=rely", "model.activation: no activation named 'rely' (did you mean 'relu'?)"),
@@ -153,7 +153,13 @@ MISTAKES = [
     ("-m optimizer.lr=range(0,0)", "optimizer.lr=range(0,0): is no value at all"),
     ("-m model=mlp,cnnn", "model=cnnn: no model named 'cnnn' (did you mean 'cnn'?)"),
     ("-m seed=0,x", "seed: 'x' is not a whole number"),
-    ("-m model=mlp,linear model.width=3", "model.width: no such key"),
+    (
+        "-m model=mlp,linear model.width=3",
+        "model.width: no such key; model linear has begin\nin the job model=linear model.width=3",
+    ),
+    ("-m +experiment=mlp,q_learning dataset.stesp=3", "dataset.stesp: no such key (did you mean 'test'?); dataset digits has "),
+    ("regularizer=l2 regularizer.weight=3", "regularizer.weight: is an option of one regularizer: regularizer.l2.weight"),
+    ("experiment=kmeans", "experiment: is added to what there is: +experiment=NAME"),
 ]
 
 

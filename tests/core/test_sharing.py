@@ -246,7 +246,7 @@ def test_a_job_that_can_t_be_is_not_raised(hydra: Hydra, compositions: list[Sequ
     _, jobs = compose_jobs(hydra, ["model=mlp,cnn,mpl", "model.width=8,-1,9", "sweep.name=x"])
     errors = [str(job.error).partition(" ")[0] if job.error else "" for job in jobs]
     assert errors == ["", "model.width:", "", *["model.width:"] * 3, *["model=mpl:"] * 3]
-    assert "there are activation, channels" in str(jobs[3].error)
+    assert "model cnn has activation, channels" in str(jobs[3].error)
     assert len(compositions) == 1 + 3
 
 

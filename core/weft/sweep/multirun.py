@@ -184,7 +184,8 @@ def sort_out(composed: Sequence[Composed]) -> tuple[list[Candidate], list[Skippe
     for job in composed:
         if job.error is not None:
             if not sound or not (working.issuperset(job.overrides) or isinstance(job.error, UnusableError)):
-                raise type(job.error)(f"{job.error}\nin the job {' '.join(job.overrides)}")
+                typed = [line for line in job.overrides if not line.startswith("sweep.name=")]
+                raise type(job.error)(f"{job.error}\nin the job {' '.join(typed)}")
             refused.append(Skipped(job.overrides, str(job.error)))
     return sound, refused
 
