@@ -31,9 +31,10 @@ _MIXED = 0
 
 class Data:
     """The splits of one dataset, and what the run supplies from it: inputs, outputs, vocabulary, task. `scored` are the splits
-    that a trained model has scores on."""
+    that a trained model has scores on; `sample` is what one of a batch is called."""
 
     scored: ClassVar[tuple[str, ...]] = ("test", "valid", "train")
+    sample: ClassVar[str] = "training sample"
 
     def __init__(self, dataset: Any, name: str):
         for attribute in ("task", "inputs", "outputs", *SPLITS):
@@ -51,11 +52,7 @@ class Data:
         self.source: str = str(getattr(dataset, "source", name))
         self.splits: dict[str, Pair] = {split: getattr(dataset, split) for split in SPLITS}
         for split, pair in self.splits.items():
-            if not (isinstance(pair, (tuple, list)) and len(pair) == 2 and all(isinstance(half, Tensor) for half in pair)):
-                raise PluginError(f"dataset {name}: {split} is not a pair of tensors (inputs, targets)")
-            inputs, targets = pair
-            if len(inputs) != len(targets) or not len(targets):
-                raise PluginError(f"dataset {name}: {split} has {len(inputs)} inputs and {len(targets)} targets")
+            check_pair(pair, f"dataset {name}: {split}")
         self.digest = _digest(self.splits)
 
     @property
@@ -84,8 +81,8 @@ class Data:
         """Yield all of a split, mixed where the loss compares samples: those of one class alone would tell it nothing."""
         return self.every(split, getattr(run.loss, "compares_samples", False))
 
-    def batch(self, run: Run, epoch: int, number: int) -> tuple[list[int], Pair]:
-        """Return a batch once more, and the places of its samples in the training split."""
+    def batch(self, run: Run, epoch: int, number: int) -> tuple[list[int], Pair] | None:
+        """Return a batch once more, and the places of its samples in the training split; None where it is gone."""
         settings = run.configuration.settings
         places = self.order(settings.seed, epoch)[number * settings.batch_size : (number + 1) * settings.batch_size]
         return places.tolist(), next(self.batches(settings.batch_size, settings.seed, epoch, number))
@@ -116,6 +113,15 @@ class Data:
         scores = places if targets.is_floating_point() else places * self.outputs
         size = min(_EVALUATE, max(1, _EVALUATE_TARGETS // places), max(1, _EVALUATE_SCORES // scores))
         yield from zip(torch.split(inputs, size), torch.split(targets, size), strict=True)
+
+
+def check_pair(pair: Any, what: str) -> None:
+    """Raise a `PluginError` where samples are no pair of tensors, inputs and as many targets."""
+    if not (isinstance(pair, (tuple, list)) and len(pair) == 2 and all(isinstance(half, Tensor) for half in pair)):
+        raise PluginError(f"{what} is not a pair of tensors (inputs, targets)")
+    inputs, targets = pair
+    if len(inputs) != len(targets) or not len(targets):
+        raise PluginError(f"{what} has {len(inputs)} inputs and {len(targets)} targets")
 
 
 def _digest(splits: Mapping[str, Pair]) -> str:

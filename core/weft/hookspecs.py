@@ -27,9 +27,9 @@ def register_models(register: Register) -> None:
 def register_losses(register: Register) -> None:
     """Losses: called `loss(outputs, targets)`, return a scalar; `tasks` may say which tasks they serve, and
     `batch_weight(targets)` what a batch counts for in a mean over batches, where that isn't its number of samples. One that
-    says `compares_samples = True` is of a batch as a whole: `accumulate` is refused, and evaluation mixes the samples. Its
-    `check(targets)` may raise ValueError for targets of a split that it can't be of. The run supplies `task`, `outputs` and
-    `class_weights` (a tensor, or None)."""
+    says `compares_samples = True` is of a batch as a whole: `accumulate` is refused, and evaluation mixes the samples. One that
+    says `on_policy = True` is of what the model has just done itself. Its `check(targets)` may raise ValueError for targets of
+    a split that it can't be of. The run supplies `task`, `outputs` and `class_weights` (a tensor, or None)."""
 
 
 @hookspec
@@ -55,8 +55,8 @@ def register_datasets(register: Register) -> None:
     own data a dataset has `batches(run, split)`, which yields (inputs, targets) on the run's device: of train without end, from
     `run.step` on, of the others all that is measured. It is called anew for each epoch, and where a run goes on: what it must
     remember is the dataset's, in `state_dict` and `load_state_dict`. What is measured may be a saved model: `run` has `model`,
-    `device`, `loss` and `configuration` then, and no step. The splits of such a dataset are samples of that form, by which
-    parts are held against each other; it may have `check(run)`. The run supplies `split_seed`."""
+    `device`, `loss` and `configuration` then, no step and no log. The splits of such a dataset are samples of that form, by
+    which parts are held against each other; it may have `check(run)`. The run supplies `split_seed`."""
 
 
 @hookspec

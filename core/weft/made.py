@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from weft.data import Data, Pair
+from weft.data import Data, Pair, check_pair
 from weft.errors import PluginError
 
 if TYPE_CHECKING:
@@ -30,11 +30,12 @@ class MadeData(Data):
     """The data of a dataset with `batches(run, split)`."""
 
     scored: ClassVar[tuple[str, ...]] = ("test", "valid")  # what a model was trained on is gone
+    sample: ClassVar[str] = "the batch's sample"
 
     def __init__(self, dataset: Any, name: str):
         super().__init__(dataset, name)
         self._dataset = dataset
-        self._last: Pair | None = None
+        self._last: tuple[int, Pair] | None = None
         self._measured: dict[str, int] = {}
 
     def check(self, run: Run) -> None:
@@ -45,9 +46,9 @@ class MadeData(Data):
     def training(self, run: Run) -> Iterator[Pair]:
         left = self.steps(run.configuration.settings.batch_size) - run.into_epoch
         given = 0
-        for batch in islice(self._dataset.batches(run, "train"), left):
+        for batch in islice(self._yielded(run, "train"), left):
             given += 1
-            self._last = batch
+            self._last = (run.step, batch)
             yield batch
         if given < left:
             raise PluginError(
@@ -56,18 +57,29 @@ class MadeData(Data):
 
     def measuring(self, run: Evaluated, split: str) -> Iterator[Pair]:
         self._measured[split] = 0
-        for batch in self._dataset.batches(run, split):
+        for batch in self._yielded(run, split):
             self._measured[split] += len(batch[1])
+            yield batch
+        if not self._measured[split]:
+            raise PluginError(f"dataset {self.name}: batches(run, {split!r}) ended without a batch to measure a model by")
+
+    def _yielded(self, run: Evaluated, split: str) -> Iterator[Pair]:
+        """Yield what the dataset does, as far as it is pairs."""
+        for batch in self._dataset.batches(run, split):
+            check_pair(batch, f"dataset {self.name}: what batches(run, {split!r}) yields")
             yield batch
 
     def sizes(self) -> dict[str, int]:
-        """Return the number of samples that each split was measured on last, or that it has to begin with."""
-        return super().sizes() | self._measured
+        """Return the number of samples of an epoch, and that each other split was measured on last."""
+        return {"train": super().sizes()["train"], **self._measured}
 
-    def batch(self, run: Run, epoch: int, number: int) -> tuple[list[int], Pair]:
-        """Return the last batch, which can't be made again, and the places in it."""
-        inputs, targets = self._last or self.splits["train"]
-        return list(range(len(targets))), (inputs, targets)
+    def batch(self, run: Run, epoch: int, number: int) -> tuple[list[int], Pair] | None:
+        """Return the batch, if it is the last one, and the places in it: others can't be made again."""
+        step = epoch * self.steps(run.configuration.settings.batch_size) + number
+        if self._last is None or self._last[0] != step:
+            return None
+        batch = self._last[1]
+        return list(range(len(batch[1]))), batch
 
     def state_dict(self) -> dict[str, Any]:
         """Return the dataset's state, if it has one."""

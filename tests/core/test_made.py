@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator, Mapping
 from itertools import islice
@@ -21,6 +22,7 @@ from weft import checkpoint, loop
 from weft.errors import ConfigError, NonFiniteError, PluginError
 from weft.execution import execute
 from weft.folder import Folder
+from weft.telemetry.diagnosis import diagnose
 from weft.telemetry.tracker import MemoryTracker, Status
 
 
@@ -42,8 +44,10 @@ class Stream(Blobs):
         while split == "train":
             self.asked.append((split, run.step, run.model.training))
             self.given += 1
-            shift = math.nan if run.step == self.bad else 0.01 * self.given
-            yield inputs + shift + torch.rand(()), targets
+            batch = inputs + 0.01 * self.given + torch.rand(())
+            if run.step == self.bad:
+                batch[7, 0] = math.nan
+            yield batch, targets
         if split != "train":
             self.asked.append((split, getattr(run, "step", -1), run.model.training))
             yield from zip(inputs.split(7), targets.split(7), strict=True)
@@ -69,7 +73,7 @@ def test_an_epoch_has_as_many_batches_as_the_training_split(make: MakeRun) -> No
     assert [(split, mode) for split, _, mode in asked] == [training] * 3 + [measuring] + [training] * 3 + [measuring]
     assert [step for split, step, _ in asked if split == "train"] == [0, 1, 2, 3, 4, 5]
     assert run.data.steps(30) == 3
-    assert run.data.sizes() == {"train": 90, "valid": 30, "test": 30}
+    assert run.data.sizes() == {"train": 90, "valid": 30}
 
 
 def test_batches_that_end_are_an_error(make: MakeRun, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -85,7 +89,34 @@ def test_a_split_has_the_size_that_it_was_measured_on(make: MakeRun, monkeypatch
     monkeypatch.setattr(Stream, "batches", lambda self, run, split: islice(whole(self, run, split), 2))
     for _ in range(2):
         loop.evaluate(run, "valid")
-        assert run.data.sizes() == {"train": 90, "valid": 14, "test": 30}
+        assert run.data.sizes() == {"train": 90, "valid": 14}
+
+
+@pytest.mark.parametrize("split", ["train", "valid"])
+@pytest.mark.parametrize(
+    ("batch", "message"),
+    [
+        (torch.zeros(3, 4), "is not a pair of tensors"),
+        ((torch.zeros(3, 4), torch.zeros(2, dtype=torch.long)), "has 3 inputs and 2 targets"),
+        ((torch.zeros(0, 4), torch.zeros(0, dtype=torch.long)), "has 0 inputs and 0 targets"),
+    ],
+)
+def test_what_is_no_batch_is_an_error_of_the_dataset(
+    make: MakeRun, monkeypatch: pytest.MonkeyPatch, split: str, batch: Any, message: str
+) -> None:
+    whole = Stream.batches
+    monkeypatch.setattr(
+        Stream, "batches", lambda self, run, of: itertools.repeat(batch, 3) if of == split else whole(self, run, of)
+    )
+    with pytest.raises(PluginError, match=rf"dataset stream: what batches\(run, '{split}'\) yields {message}"):
+        loop.fit(make(epochs=1))
+
+
+def test_nothing_to_measure_by_is_an_error(make: MakeRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = Stream.batches
+    monkeypatch.setattr(Stream, "batches", lambda self, run, of: whole(self, run, of) if of == "train" else iter(()))
+    with pytest.raises(PluginError, match=r"dataset stream: batches\(run, 'valid'\) ended without a batch"):
+        loop.fit(make(epochs=1))
 
 
 def test_a_run_has_no_more_batches_than_steps(make: MakeRun) -> None:
@@ -131,10 +162,21 @@ def test_what_it_was_trained_on_has_no_score(make: MakeRun, tmp_path: Path) -> N
 
 def test_a_number_that_is_not_finite_is_found_in_the_batch_that_was_made(make: MakeRun) -> None:
     run = make(dataset={"name": "stream", "bad": 4}, epochs=3)
-    with pytest.raises(NonFiniteError, match="at step 5; first affected: the inputs of training sample 0"):
+    with pytest.raises(NonFiniteError, match="at step 5; first affected: the inputs of the batch's sample 7 \\("):
         loop.fit(run)
     found = run.observer._diagnosis
-    assert found["samples"] == found["samples_not_finite"] == list(range(30))
+    assert found["samples"] == list(range(30))
+    assert found["samples_not_finite"] == [7]
+
+
+def test_a_batch_that_is_gone_is_not_mistaken_for_another(make: MakeRun) -> None:
+    """As on an accelerator, where a loss is looked at some steps after it was computed."""
+    run = make(epochs=1)
+    loop.fit(run)
+    found = diagnose(run, 2, math.nan)
+    assert (found["samples"], found["samples_not_finite"], found["outputs"], found["loss_again"]) == ([], [], [], None)
+    assert found["first"].startswith("not known, for that batch is gone; by now ")
+    assert diagnose(run, 3, math.nan)["samples"] == list(range(30))
 
 
 def test_a_dataset_without_a_state_has_none(make: MakeRun, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -43,13 +43,17 @@ def test_the_table_is_the_suite_s() -> None:
 
 
 @pytest.mark.integration
-def test_the_module_of_the_guide_conforms(install: Install, tmp_path: Path) -> None:
-    install("weft-charbonnier", "weft_charbonnier", block("python", "class Charbonnier"), entry="charbonnier")
-    (tmp_path / "test_it.py").write_text(block("python", "conformance("))
+@pytest.mark.parametrize(
+    ("name", "chosen"),
+    [("charbonnier", ["dataset=diabetes", "loss=charbonnier"]), ("hardest", ["dataset=hardest", "epochs=3"])],
+)
+def test_a_module_of_the_guide_conforms(install: Install, tmp_path: Path, name: str, chosen: list[str]) -> None:
+    install(f"weft-{name}", f"weft_{name}", block("python", f"# weft_{name}.py"), entry=name)
+    (tmp_path / "test_it.py").write_text(block("python", "conformance(").replace("charbonnier", name))
     done = call(["-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", "error", "test_it.py"], tmp_path)
     assert done.returncode == 0, done.stdout
-    assert "loss=charbonnier: " in done.stdout
-    trained = call(["-m", "weft.cli", "run", "dataset=diabetes", "loss=charbonnier", "epochs=1"], tmp_path)
+    assert f"={name}: " in done.stdout
+    trained = call(["-m", "weft.cli", "run", "epochs=1", *chosen], tmp_path)
     assert trained.returncode == 0, trained.stderr
 
 

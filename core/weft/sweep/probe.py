@@ -102,8 +102,8 @@ def _train(run: Run, steps: int) -> None:
 @torch.no_grad()
 def _measure(run: Run) -> None:
     """Give the metrics some samples. What they make of them is not asked: of two samples some can make nothing."""
-    inputs, targets = run.data.splits["valid"]
     run.model.eval()
+    inputs, targets = next(run.every("valid"))
     with run.device.autocast():
         outputs = run.forward(inputs)
     run.measure(inputs, outputs, targets)

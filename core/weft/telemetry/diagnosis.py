@@ -26,11 +26,11 @@ def diagnose(run: Run, step: int, loss: float) -> dict[str, Any]:
 
     `first` is a sentence's end; `weights`, `outputs` and `gradients` name every parameter and module that has a number that is
     not finite, in the order of the forward pass; `samples` are places in the training split, or in a batch that the run has
-    made itself. Epochs and batches are counted from 1, as steps are. `updates_since` says how many updates the weights have had
-    since that step, when it was noticed late.
+    made itself: none where that is gone, and then nothing is said of the outputs either. Epochs and batches are counted from 1,
+    as steps are. `updates_since` says how many updates the weights have had since that step, when it was noticed late.
     """
     epoch, batch = position(run, step)
-    samples, (inputs, targets) = run.data.batch(run, epoch, batch)
+    samples, pair = run.data.batch(run, epoch, batch) or ([], None)
     found: dict[str, Any] = {
         "loss": str(loss),
         "step": step,
@@ -39,19 +39,20 @@ def diagnose(run: Run, step: int, loss: float) -> dict[str, Any]:
         "samples": samples,
         "updates_since": run.step - (step - 1),
     }
-    bad_samples = ~_finite_samples(inputs)
-    order, bad_outputs, replayed = _replay(run, inputs, targets)
+    bad_samples = _not_finite(pair[0]) if pair else []
+    order, bad_outputs, replayed = _replay(run, *pair) if pair else ([name for name, _ in run.model.named_modules()], [], None)
     parameters = _in_order(run.model, order)
     weights = [name for name, parameter in parameters.items() if not _is_finite(parameter)]
     gradients = [name for name, p in parameters.items() if p.grad is not None and not _is_finite(p.grad)]
     found |= {
-        "samples_not_finite": [sample for sample, bad in zip(samples, bad_samples.tolist(), strict=True) if bad],
+        "samples_not_finite": [sample for sample, bad in zip(samples, bad_samples, strict=True) if bad],
         "weights": weights,
         "outputs": [f"{name} ({type(run.model.get_submodule(name)).__name__})" for name in bad_outputs],
         "gradients": gradients,
         "loss_again": None if replayed is None else str(replayed),
     }
-    return {**found, "first": _first(run.model, found, order, bad_outputs)}
+    first = _first(run, found, order, bad_outputs)
+    return {**found, "first": first if pair else f"not known, for that batch is gone; by now {first}"}
 
 
 def position(run: Run, step: int) -> tuple[int, int]:
@@ -59,9 +60,10 @@ def position(run: Run, step: int) -> tuple[int, int]:
     return divmod(step - 1, run.data.steps(run.configuration.settings.batch_size))
 
 
-def _first(model: nn.Module, found: dict[str, Any], order: list[str], bad_outputs: list[str]) -> str:
+def _first(run: Run, found: dict[str, Any], order: list[str], bad_outputs: list[str]) -> str:
+    model = run.model
     if found["samples_not_finite"]:
-        return f"the inputs of training sample {found['samples_not_finite'][0]}"
+        return f"the inputs of {run.data.sample} {found['samples_not_finite'][0]}"
     for name in order:  # inner modules before those that hold them
         own = [f"{name}.{part}".lstrip(".") for part, _ in model.get_submodule(name).named_parameters(recurse=False)]
         if bad := [parameter for parameter in own if parameter in found["weights"]]:
@@ -127,5 +129,6 @@ def _is_finite(tensor: Tensor) -> bool:
     return bool(tensor.detach().isfinite().all())
 
 
-def _finite_samples(inputs: Tensor) -> Tensor:
-    return inputs.isfinite().reshape(len(inputs), -1).all(1)
+def _not_finite(inputs: Tensor) -> list[bool]:
+    """Return of each sample whether it has a number that isn't finite."""
+    return (~inputs.isfinite().reshape(len(inputs), -1).all(1)).tolist()

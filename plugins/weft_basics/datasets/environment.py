@@ -164,9 +164,13 @@ class Environment:
     def _measured(self, run: Any, split: str) -> Iterator[Pair]:
         """Yield the split's episodes, played by always taking the best action."""
         with acting(run, best) as act:
-            pair = self.play(act, self._seeds[split], self._episodes[split]).pair()
-        for inputs, targets in zip(*(half.split(_EVALUATED) for half in pair), strict=True):
+            played = self.play(act, self._seeds[split], self._episodes[split])
+        for inputs, targets in zip(*(half.split(_EVALUATED) for half in self.seen_whole(run, played)), strict=True):
             yield run.device.place(inputs), run.device.place(targets)
+
+    def seen_whole(self, run: Any, played: Played) -> Pair:
+        """Return whole episodes as what a model is measured by."""
+        return played.pair()
 
     def state_dict(self) -> dict[str, Any]:
         """Return how much has been played."""
@@ -196,10 +200,15 @@ def opened(name: str, copies: int) -> Any:
     if ":" in name:  # gymnasium would import the module before it, and a config can't run code
         raise ValueError(f"environment: {name!r}: is to be the name of an environment that is registered already")
     try:
-        own = "/" not in name  # of others not all begin again as these do, once an episode is over
-        found = gymnasium.make_vec(name, copies, vectorization_mode=None if own else "sync")
+        check_version(name)
+        found = gymnasium.make_vec(name, copies)
+        if found.metadata.get("autoreset_mode") is not gymnasium.vector.AutoresetMode.NEXT_STEP:
+            found.close()  # one of its own kind, which shows the next episode's beginning in place of an episode's end
+            found = gymnasium.make_vec(name, copies, vectorization_mode="sync")
     except gymnasium.error.Error as error:
         raise ValueError(f"environment: {name!r}: {error}") from error
+    except Exception as error:  # of whoever wrote it: a library that isn't there, a screen, a licence
+        raise ValueError(f"environment: {name!r} can't be made: {type(error).__name__}: {error}") from error
     spaces = gymnasium.spaces
     actions, observations = found.single_action_space, found.single_observation_space
     if not isinstance(actions, spaces.Discrete):
@@ -209,8 +218,25 @@ def opened(name: str, copies: int) -> Any:
     elif not isinstance(observations, spaces.Box):
         raise ValueError(f"environment: {name!r} has the observations {observations}, and can have Box or Discrete ones only")
     if found.spec is None or found.spec.max_episode_steps is None:
-        raise ValueError(f"environment: {name!r} has episodes without an end: register it with max_episode_steps")
+        raise ValueError(
+            f"environment: {name!r} has episodes without an end: only one that is registered with max_episode_steps can be"
+        )
     return found
+
+
+def check_version(name: str) -> None:
+    """Refuse a name that means another environment once gymnasium has a newer one.
+
+    Raises:
+        ValueError: that.
+    """
+    from gymnasium.envs import registration
+
+    namespace, bare, version = registration.parse_env_id(name)
+    if version is None and name not in registration.registry:
+        newest = registration.find_highest_version(namespace, bare)
+        if newest is not None:
+            raise ValueError(f"environment: {name!r}: say which version of it: {name}-v{newest}")
 
 
 def _narrowed(played: Played) -> Pair:

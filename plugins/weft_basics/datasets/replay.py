@@ -31,9 +31,10 @@ class Replay(Environment):
     Samples are observations, targets (N, 4) what `weft_basics.experience` says: the action that was taken, and the rewards of
     `n_steps` with the score of the best action after them, discounted, by a copy of the model that is renewed now and then (the
     target network). Actions are the best ones, but for a share that are any; that share falls to `exploration` over the first
-    part of the run. Mnih et al., "Human-level control through deep reinforcement learning", 2015; `double` has the model choose
-    the action after, and the copy judge it (van Hasselt et al., 2016); several steps as of Sutton, "Learning to predict by the
-    methods of temporal differences", 1988.
+    `explored` updates. Mnih et al., "Human-level control through deep reinforcement learning", 2015; `double` has the model
+    choose the action after, and the copy judge it (van Hasselt et al., 2016). Of several steps all count as if the best action
+    had been taken in each, those by chance too: as Hessel et al., "Rainbow", 2018, do. A measured action is worth what came
+    after it, and where an episode was cut off for its length, what the model expects from there.
 
     Raises:
         ValueError: gymnasium isn't installed; no such environment, or one that isn't with some actions to choose from.
@@ -53,7 +54,7 @@ class Replay(Environment):
         before: Annotated[int, Range(1, 100_000_000, log=True), "steps that are played before it learns"] = 1_000,
         reuse: Annotated[float, Range(0.01, 10_000, log=True), "times that a step is learnt from, about"] = 16.0,
         exploration: Annotated[float, Range(0, 1), "share of actions by chance, in the end"] = 0.05,
-        explored: Annotated[float, Range(0, 1), "share of the run until then"] = 0.3,
+        explored: Annotated[int, Range(1, 10_000_000, log=True), "updates until then"] = 1_500,
         renewed: Annotated[int, Range(1, 10_000_000, log=True), "updates from one copy of the model to the next"] = 100,
         double: Annotated[bool, "the model chooses the action that the copy judges, not the copy itself"] = True,
     ):
@@ -93,7 +94,7 @@ class Replay(Environment):
 
     def _explore(self, run: Any, scores: Tensor) -> Tensor:
         """Return the best actions, but for a share by chance."""
-        done = min(1.0, run.step / max(1.0, self._explored * run.total_steps))
+        done = min(1.0, run.step / self._explored)
         share = 1 + (self._exploration - 1) * done
         by_chance = torch.randint(self.outputs, (len(scores),)).to(scores.device)
         return torch.where((torch.rand(len(scores)) < share).to(scores.device), by_chance, scores.argmax(1))
@@ -108,8 +109,8 @@ class Replay(Environment):
         """Return each step with what is seen some steps later (`following`), the discounted rewards until then (`gained`), and
         what a reward from there on counts for (`carried`): nothing where the episode has terminated."""
         places = torch.arange(len(played.ends))
-        ends = played.ends.nonzero().squeeze(1)
-        last = ends[torch.searchsorted(ends, places)]  # of the episode that each step is of
+        ends, episodes = _episodes(played)
+        last = ends[episodes]
         until = torch.minimum(places + self._n_steps - 1, last)
         carried = self._discount ** (until - places + 1).double()
         after = torch.cat([played.returns, played.returns.new_zeros(1)])[until + 1] * (until < last)
@@ -122,6 +123,16 @@ class Replay(Environment):
             "gained": played.returns - carried * after,
             "carried": carried * (1 - played.terminated[until]),
         }
+
+    def seen_whole(self, run: Any, played: Played) -> Pair:
+        """Return whole episodes as what a model is measured by."""
+        ends, episodes = _episodes(played)
+        with judging(run.model), run.device.autocast():
+            expected = answer(run.model(run.device.place(played.following[ends]))).amax(1).cpu().double()
+        left = ends[episodes] - torch.arange(len(episodes)) + 1  # steps to what comes after the episode
+        after = self._discount ** left.double() * ((1 - played.terminated[ends]) * expected)[episodes]
+        worth = played.returns + after
+        return played.observations, packed(Experience(played.actions, worth, played.rewards, played.ends))
 
     def _judged(self, run: Any, steps: Mapping[str, Tensor]) -> Pair:
         """Return steps with what each action was worth, as far as is known."""
@@ -141,3 +152,9 @@ class Replay(Environment):
         """Take it back."""
         super().load_state_dict(state)
         self._remembered, self._copy = dict(state["memory"]), dict(state["copy"])
+
+
+def _episodes(played: Played) -> tuple[Tensor, Tensor]:
+    """Return the last step of each episode, and the episode of each step."""
+    ends = played.ends.nonzero().squeeze(1)
+    return ends, torch.searchsorted(ends, torch.arange(len(played.ends)))

@@ -42,6 +42,25 @@ gymnasium.register("weft/Corridor-v0", Corridor, max_episode_steps=6)
 gymnasium.register("weft/Endless-v0", Corridor)
 
 
+class Broken(Corridor):
+    """An environment that wants what isn't there."""
+
+    def __init__(self) -> None:
+        raise RuntimeError("no screen")
+
+
+gymnasium.register("weft/Broken-v0", Broken, max_episode_steps=6)
+gymnasium.register(
+    "weft/Restarting-v0",
+    Corridor,
+    max_episode_steps=6,
+    vector_entry_point=lambda num_envs, **_: gymnasium.vector.SyncVectorEnv(
+        [lambda: gymnasium.wrappers.TimeLimit(Corridor(), 6)] * num_envs,
+        autoreset_mode=gymnasium.vector.AutoresetMode.SAME_STEP,
+    ),
+)
+
+
 def corridor(discount: float = 0.5) -> Environment:
     return Environment(0, "weft/Corridor-v0", 12, 4, 2, 3, discount)
 
@@ -71,6 +90,12 @@ def test_an_episode_that_lasts_too_long_ends_and_has_not_terminated() -> None:
     played = corridor().play(going(0, 0, 0, 0, 0, 0), 0, 2)
     assert played.ends.tolist() == [0, 0, 0, 0, 0, 1] * 2
     assert not played.terminated.any()
+
+
+def test_what_is_seen_after_an_episode_is_its_own_end() -> None:
+    """Also of an environment whose many copies show the next one's beginning there."""
+    played = Environment(0, "weft/Restarting-v0", 12, 4, 2, 3, 0.5).play(going(1, 1, 1, 1), 0, 2)
+    assert played.following.flatten().tolist() == [1, 2, 3, 4] * 2
 
 
 def test_episodes_of_different_lengths_follow_each_other() -> None:
@@ -133,7 +158,9 @@ def test_which_place_of_several_is_one_among_zeros() -> None:
         ("os:CartPole-v1", "is to be the name of an environment that is registered already"),
         ("Pendulum-v1", r"has the actions Box.* can have Discrete ones only"),
         ("Blackjack-v1", r"has the observations Tuple.* Box or Discrete"),
-        ("weft/Endless-v0", "register it with max_episode_steps"),
+        ("weft/Endless-v0", "only one that is registered with max_episode_steps can be"),
+        ("CartPole", "'CartPole': say which version of it: CartPole-v1"),
+        ("weft/Broken-v0", "'weft/Broken-v0' can't be made: RuntimeError: no screen"),
     ],
 )
 def test_what_can_t_be(name: str, message: str) -> None:
@@ -236,7 +263,12 @@ def test_the_copy_judges_what_the_model_chooses() -> None:
 
 def test_the_oldest_is_forgotten_and_exploring_ends() -> None:
     run = run_of(
-        "dataset=replay", "model=mlp", "dataset.memory=80", "dataset.before=200", "dataset.exploration=0.1", "steps=100"
+        "dataset=replay",
+        "model=mlp",
+        "dataset.memory=80",
+        "dataset.before=200",
+        "dataset.exploration=0.1",
+        "dataset.explored=30",
     )
     memory: Any = run.data._dataset  # type: ignore[attr-defined]
     next(run.batches())
@@ -249,6 +281,20 @@ def test_the_oldest_is_forgotten_and_exploring_ends() -> None:
         assert chance == pytest.approx(share, abs=0.03)
 
 
+def test_an_episode_that_is_cut_off_is_measured_with_what_would_come() -> None:
+    """Five steps to the end are worth what they brought; six that lead nowhere, what the model expects after them as well."""
+    run = run_of("dataset=replay", "dataset.environment=weft/Corridor-v0", "dataset.discount=0.5", "model=linear")
+    memory: Any = run.data._dataset  # type: ignore[attr-defined]
+    with torch.no_grad():
+        run.model.output.weight.zero_()
+        run.model.output.bias.copy_(torch.tensor([-3.0, 8.0]))
+    ended, cut = (memory.play(going(*actions), 0, 1) for actions in ((1, 0, 1, 1, 1), (0, 0, 1, 0, 0, 0)))
+    assert torch.equal(memory.seen_whole(run, ended)[1], ended.pair()[1])
+    _, targets = memory.seen_whole(run, cut)
+    worth = unpacked(targets).worth.tolist()
+    assert worth == [*(-sum(0.5**step for step in range(left)) + 8 * 0.5**left for left in (6, 5, 4, 3, 2, 1))]
+
+
 def test_what_learns_from_its_own_doings_can_t_remember() -> None:
     with pytest.raises(ConfigError, match=r"loss=policy_gradient: .* dataset=replay remembers; take episodes"):
         run_of("dataset=replay", "model=actor_critic", "loss=policy_gradient")
@@ -259,6 +305,7 @@ def test_a_corridor_is_learnt() -> None:
     run = run_of(
         *("dataset=replay", "dataset.environment=weft/Corridor-v0", "dataset.discount=0.5", "dataset.n_steps=1", "model=mlp"),
         *("optimizer=adam", "optimizer.lr=3e-3", "dataset.exploration=0.5", "dataset.renewed=20", "dataset.before=200"),
+        *("dataset.explored=180",),
         *("batch_size=64", "steps=600", "observe.gradients=false", "dataset.steps=6400"),
     )
     with run.device.session():

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Callable
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from weft.build import build
@@ -77,19 +78,27 @@ def separate(subject: Subject) -> None:
 
 def made(subject: Subject) -> None:
     """What a run makes by it has the form of its splits, is the same for the same seed, and goes on from a checkpoint."""
-    run = subject.run()
-    if not isinstance(run.data, MadeData):
-        return
-    for split, pair in run.data.splits.items():
-        batch = next(run.batches() if split == "train" else run.every(split))
-        for half, known, what in zip(batch, pair, ("inputs", "targets"), strict=True):
-            if (half.shape[1:], half.dtype) != (known.shape[1:], known.dtype):
-                raise Failure(
-                    f"{what} of a batch of {split} are {half.dtype} {list(half.shape[1:])}, those of the split {known.dtype} "
-                    f"{list(known.shape[1:])}"
-                )
+    settings: list[dict[str, Any]] = [{}, {"precision": "fp64"}]
+    if torch.cuda.is_available():
+        settings.append({"device": "cuda"})
+    for chosen in settings:
+        run = subject.run(**chosen)
+        if not isinstance(run.data, MadeData):
+            return
+        for split, pair in run.data.splits.items():
+            batch = next(run.batches() if split == "train" else run.every(split))
+            for half, known, what in zip(batch, pair, ("inputs", "targets"), strict=True):
+                if (found := _form(half)) != (wanted := _form(known)):
+                    raise Failure(
+                        f"{what} of a batch of {split} are {found}, those of the split {wanted}: run.device.place(tensor) puts "
+                        "them where the run is, in its precision"
+                    )
     repeatable(subject)
     resumes(subject)
+
+
+def _form(samples: Tensor) -> str:
+    return f"{samples.dtype} {list(samples.shape[1:])} on {samples.device.type}"
 
 
 def _digests(pair: tuple[Tensor, Tensor]) -> set[bytes]:

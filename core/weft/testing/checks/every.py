@@ -15,10 +15,12 @@ import torch
 from torch.utils._pytree import tree_leaves
 
 from weft import checkpoint, configuration, loop
+from weft.callback import Callback
 from weft.catalog import Component
 from weft.errors import ConfigError, UserError
 from weft.options import Option
 from weft.randomness import seed_everything
+from weft.state import Run
 from weft.testing import quiet
 from weft.testing.outcome import Cannot, Failure, Skip
 from weft.testing.subject import Subject, differing, train, weights
@@ -138,19 +140,29 @@ def repeatable(subject: Subject) -> None:
         raise Failure(f"the same run twice has the scores {found[0][1]} and {found[1][1]}")
 
 
+class _Kept(Callback):
+    """Writes a checkpoint after two steps, of a run that doesn't stop for it."""
+
+    def __init__(self, path: Path):
+        self.path = path
+
+    def on_step_end(self, run: Run) -> None:
+        if run.step == 2:
+            try:
+                checkpoint.write(self.path, run.state_dict())
+            except TypeError as error:
+                raise Failure(f"its state can't be kept: {error}") from error
+
+
 def resumes(subject: Subject) -> None:
     """A run that is interrupted goes on from its checkpoint exactly as it would have."""
     whole = subject.run()
-    whole.notify("on_fit_start")
-    train(whole, 2)
     with tempfile.TemporaryDirectory(prefix="weft-check-") as folder:
-        path = Path(folder) / "checkpoint"
-        try:
-            checkpoint.write(path, whole.state_dict())
-        except TypeError as error:
-            raise Failure(f"its state can't be kept: {error}") from error
-        state = checkpoint.read(path)
-    train(whole, 2)
+        kept = _Kept(Path(folder) / "checkpoint")
+        whole.listen(kept)
+        whole.notify("on_fit_start")
+        train(whole, 4)
+        state = checkpoint.read(kept.path)
     seed_everything(99)
     resumed = subject.run()
     resumed.notify("on_fit_start")
