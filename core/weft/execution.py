@@ -196,6 +196,7 @@ def _begin(
         experiment=settings.tracking.experiment,
         overrides=given,
         dataset=chosen["dataset"],
+        source=redact("source", dataset.source) if dataset is not None else "",
         loss={key: value for key, value in chosen.items() if key.partition(".")[0] in ("loss", "class_weights")},
         started=before.get("started") or time.time(),
     )

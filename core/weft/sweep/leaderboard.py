@@ -19,7 +19,7 @@ from weft.sweep.statistics import FEW, SEEDS, SIGNIFICANCE
 PLACE, INTERVAL = "#", "95 % interval"
 _LONG = 8  # letters of a number that somebody has typed
 ALIKE, UNTESTED = "≈", "?"
-SCALES = "each loss has a scale of its own: to hold losses against each other, give a metric, such as objective=valid/accuracy"
+SCALES = "each loss has a scale of its own"
 """Marks of a setting that can't be told apart from the best, and of one with too few scores to tell."""
 BLANK = "\u2007"
 """A space as wide as a digit, in the place of a mark."""
@@ -93,9 +93,18 @@ def board(found: Sequence[Entry], most: int | None = None) -> Board:
         notes=(
             *[f"and {left} more"] * bool(left),
             *(explained(made) if repeated else []),
-            *[SCALES] * any(" by " in text for text in objectives),
+            *[_scales(found)] * any(" by " in text for text in objectives),
         ),
     )
+
+
+def _scales(found: Sequence[Entry]) -> str:
+    """Return what is to be said of jobs whose losses are several: a metric that all of them have, if there is one, would do."""
+    scored = [set(entry.scores) for entry in found if entry.scores]
+    shared = set.intersection(*scored) if scored else set()
+    metrics = sorted(name.removeprefix("test/") for name in shared if name.startswith("test/") and name != "test/loss")
+    hint = f": to hold them against each other, give a metric, such as objective=valid/{metrics[0]}" if metrics else ""
+    return f"{SCALES}{hint}"
 
 
 def _is_best(row: Entry | Group, at: int) -> bool:

@@ -6,14 +6,17 @@ import math
 import shlex
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import accumulate, chain
 from pathlib import Path
 from typing import Any
 
+from weft.errors import ConfigError
 from weft.folder import Folder, runs
+from weft.kinds import KINDS
 from weft.objective import OWN_LOSS
+from weft.options import MISSING, show
 from weft.sweep.statistics import SEEDS, Comparison, Estimate, Seeds, against_first, by_seeds, estimate, grouped, seeds
 
 
@@ -140,20 +143,26 @@ def entries(sweep: Path) -> list[Entry]:
     records = [(folder, record) for folder in runs(sweep) if "superseded" not in (record := folder.record())]
     judged = _judged([record for _, record in records])
     found = [_entry(folder, record, objective) for (folder, record), objective in zip(records, judged, strict=True)]
-    return sorted(found, key=lambda entry: (entry.score is None, entry.objective, entry.loss))
+    return sorted(_completed(found), key=lambda entry: (entry.score is None, entry.objective, entry.loss))
 
 
 def _judged(records: Sequence[Mapping[str, Any]]) -> list[str]:
     """Return what each job is judged by: its objective, and what that is of where it isn't the same in all of them. Scores on
     several datasets are not of one scale, and values of several losses aren't."""
-    datasets = {str(record["dataset"]) for record in records if record.get("dataset")}
+    made_of: dict[str, set[str]] = {}
+    for record in records:
+        if record.get("dataset") and record.get("objective"):
+            made_of.setdefault(str(record["dataset"]), set()).add(str(record.get("source") or ""))
     losses = [record.get("loss") or {} for record in records]
     known = [loss for loss in losses if loss]
     varied = [key for key in dict.fromkeys(chain(*known)) if len({loss.get(key) for loss in known}) > 1]
     found = []
     for record, loss in zip(records, losses, strict=True):
         objective = str(record.get("objective") or "")
-        of = f" of {record['dataset']}" if objective and len(datasets) > 1 and record.get("dataset") else ""
+        dataset = str(record.get("dataset") or "") if objective else ""
+        several = len(made_of.get(dataset, ())) > 1
+        of = f" of {dataset}" if dataset and (several or len(made_of) > 1) else ""
+        of += f" ({record.get('source')})" if several else ""
         options = [f" {key}={loss[key]}" for key in varied if key != "loss" and key in loss]
         by = f" by {loss['loss']}{''.join(options)}" if varied and loss and objective.endswith(OWN_LOSS) else ""
         found.append(f"{objective}{of}{by}")
@@ -180,6 +189,32 @@ def _entry(folder: Folder, record: dict[str, Any], objective: str) -> Entry:
         started=record.get("started"),
         ended=record.get("ended"),
     )
+
+
+def _completed(found: Sequence[Entry]) -> list[Entry]:
+    """Return the jobs, each with a value for what only others were told, as in a sweep that has grown: `model=mlp` and nothing
+    at all may be the same setting. Their configs say what they had."""
+    given = [entry.choices for entry in found]
+    partly = [key for key in dict.fromkeys(chain(*given)) if any(key not in choices for choices in given)]
+    return [replace(entry, choices=entry.choices | _had(entry.folder, partly)) for entry in found] if partly else [*found]
+
+
+def _had(folder: Path, keys: Sequence[str]) -> dict[str, str]:
+    """Return what a job's config says of these keys, as far as it does."""
+    try:
+        tree = Folder(folder).read_config()
+    except ConfigError:  # it never began
+        return {}
+    had = {}
+    for key in keys:
+        value: Any = tree
+        for name in key.split("."):
+            value = value.get(name, MISSING) if isinstance(value, Mapping) else MISSING
+        if isinstance(value, Mapping) and key in KINDS:
+            value = "+".join(value) if KINDS[key].several else value.get("name")
+        if value != MISSING:
+            had[key] = show(value)
+    return had
 
 
 def key_of(override: str) -> str:

@@ -53,6 +53,33 @@ def test_scores_on_several_datasets_are_not_held_against_each_other(tmp_path: Pa
     assert [group.objective for group in made] == ["valid/loss of digits"] * 2 + ["valid/loss of iris"] * 2 + [""]
 
 
+def test_one_dataset_of_several_sources_is_several(tmp_path: Path) -> None:
+    """Other files, other classes without their labels, other noise: what it was made of tells."""
+    for number, (source, score) in enumerate([("a.csv", 0.5), ("b.csv", 0.1), ("a.csv", 0.3)]):
+        job(tmp_path, number, score, f"dataset.path={source}", f"seed={number}", dataset="csv", source=source)
+    assert order(tmp_path) == [2, 0, 1]
+    made = groups(entries(tmp_path))
+    assert [group.objective for group in made] == ["valid/loss of csv (a.csv)", "valid/loss of csv (b.csv)"]
+    assert [group.is_best for group in made] == [True, True]
+    assert not any(group.comparison for group in made)
+
+
+def test_what_was_told_and_what_is_so_by_default_is_one_setting(tmp_path: Path) -> None:
+    """A sweep of the default model, and later on of that model by its name."""
+    config = {"model": {"name": "mlp", "width": 64}, "optimizer": "adamw", "regularizer": {"l2": "l2", "dropout": "dropout"}}
+    job(tmp_path, 0, 0.5, "seed=0").write_config(config)
+    job(tmp_path, 1, 0.4, "seed=1").write_config(config)
+    job(tmp_path, 2, 0.3, "model=mlp", "seed=2", "optimizer=adamw", "model.width=64", "+model.not_there=3").write_config(config)
+    job(tmp_path, 3, None, "model=mlp", "seed=3", "regularizer=[l2,dropout]", status="FAILED").config.unlink()
+    found = {entry.place[0]: entry for entry in entries(tmp_path)}
+    assert found[0].choices == {
+        "seed": "0", "model": "mlp", "optimizer": "adamw", "model.width": "64", "regularizer": "l2+dropout"
+    }  # fmt: skip
+    assert found[3].choices == {"model": "mlp", "seed": "3", "regularizer": "[l2,dropout]"}
+    job(tmp_path, 2, 0.3, "model=mlp", "seed=2", "optimizer=adamw", "model.width=64").write_config(config)
+    assert [group.repetitions for group in groups(entries(tmp_path))] == [3, 1]
+
+
 def test_losses_of_several_scales_are_not_held_against_each_other(tmp_path: Path) -> None:
     losses = [
         ({"loss": "cross_entropy", "class_weights": None}, 0.7),
