@@ -69,6 +69,19 @@ def test_norms_shares_and_ratios_are_what_they_say(make_run: MakeRun, optimizer:
     assert not [key for key in sorted(run.observer.tracker.keys()) if key.startswith("grad_nonfinite")]  # type: ignore[attr-defined]
 
 
+def test_weights_that_begin_at_zero_have_no_ratio_at_first_and_are_finite(make_run: MakeRun) -> None:
+    run = make_run(steps=3, batch_size=30, observe={"every": 1})
+    with torch.no_grad():
+        run.model[0].bias.zero_()  # type: ignore[index, union-attr]
+    loop.fit(run)
+    assert [step for step, _ in series(run, "update_ratio/0.bias")] == [2, 3]
+    assert [step for step, _ in series(run, "update_ratio/0.weight")] == [1, 2, 3]
+    for statistic in ("grad_norm", "grad_zeros", "param_norm"):
+        assert [step for step, _ in series(run, f"{statistic}/0.bias")] == [1, 2, 3]
+    tracker: Any = run.observer.tracker
+    assert all(math.isfinite(value) for key in sorted(tracker.keys()) for _, value in series(run, key))
+
+
 def test_the_cadence_is_kept_and_the_first_step_is_seen(make_run: MakeRun) -> None:
     run = make_run(steps=12, batch_size=30, observe={"every": 5})
     loop.fit(run)

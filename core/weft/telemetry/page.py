@@ -70,7 +70,7 @@ def curves(record: Record) -> dict[str, NDArray[np.floating]]:
         return {
             "grad_norm": lengths("grad_norm"),
             "param_norm": weights,
-            "update_ratio": updates / weights,
+            "update_ratio": np.where(weights == 0, np.nan, updates / weights),  # from 0 on there is none
             "grad_zeros": _sums(shares, membership) / (np.asarray(record.sizes) @ membership),
         }
 

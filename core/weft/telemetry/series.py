@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import compress
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,16 +46,22 @@ class ParameterSeries:
         return self._named.keys() == named.keys() and all(self._named[name] is parameter for name, parameter in named.items())
 
     def rows(self, looks: Sequence[tuple[int, int]], seen: _Numbers) -> Iterator[Row]:
-        """Yield a row for each of the meter's looks, told by its step and its time."""
+        """Yield a row for each of the meter's looks, told by its step and its time. An update of weights that were all 0 has no
+        ratio."""
         found = np.split(np.asarray(seen, dtype=np.float64), 5, axis=1)
         norms, weights, updates = (self._lengths(found[place]) for place in (0, 3, 4))
         nonzero, non_finite = self._sums(found[1]) / self._sizes, self._sums(found[2]) / self._sizes
         with np.errstate(all="ignore"):
             ratios = np.where((updates == 0) & (weights == 0), 0.0, updates / weights)
+        from_zero = (updates != 0) & (weights == 0)
         values = np.hstack([norms, 1.0 - nonzero, weights, ratios]).tolist()
-        for (step, timestamp), row, shares in zip(looks, values, non_finite, strict=True):
+        for (step, timestamp), row, shares, without in zip(looks, values, non_finite, from_zero, strict=True):
             bad = {key: share for key, share in zip(self._non_finite, shares.tolist(), strict=True) if share}
-            yield Row(step, timestamp, [*self._keys, *bad], [*row, *bad.values()])
+            keys = self._keys
+            if without.any():
+                has = [True] * (len(row) - len(without)) + (~without).tolist()
+                keys, row = [*compress(keys, has)], [*compress(row, has)]
+            yield Row(step, timestamp, [*keys, *bad], [*row, *bad.values()])
 
     def found(self, looks: Sequence[tuple[int, int]], seen: _Numbers, counted: Sequence[int], counts: _Counts) -> Found:
         """Return what is kept of the looks: the statistics of every parameter, and the histograms of every series, which are of
