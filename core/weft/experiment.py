@@ -68,7 +68,7 @@ def prepare(wanted: Configuration, catalog: Catalog) -> Run:
             total_steps=total,
             callbacks={part.name: build(part, catalog) for part in wanted.parts["callback"]},
         )
-        for part in (data, optimizer, *run.callbacks.values(), *regularizers.parts.values()):
+        for part in (data, model, optimizer, *run.callbacks.values(), *regularizers.parts.values()):
             if hasattr(part, "check"):
                 part.check(run)
         return run

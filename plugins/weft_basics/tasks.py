@@ -11,6 +11,9 @@ from weft_basics.beside import CLUSTERING, CONTROL, DENSITY, RECONSTRUCTION
 from weft_basics.experience import FIELDS, unpacked
 from weft_basics.sequences import IGNORED
 
+UNLABELLED = ("clustering", "density")
+"""Tasks whose outputs are of groups that nobody has named: the largest says which one a sample is in."""
+
 
 class Classification:
     """One of several classes for each sample: outputs (N, C) are scores, targets (N,) whole numbers from 0 to C - 1."""

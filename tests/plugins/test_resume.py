@@ -38,7 +38,8 @@ def cases() -> list[list[str]]:
 def of(kind: str, name: str) -> list[str]:
     """Return the overrides that choose a component, and those that it is to be tried beside."""
     beside = getattr(catalog().load(catalog().find(kind, name)).factory, "beside", {})
-    chosen = [(other, key, value) for other, choice in beside.items() for key, value in choice.items()]
+    parts = [(other, choice if isinstance(choice, dict) else {"name": choice}) for other, choice in beside.items()]
+    chosen = [(other, key, value) for other, choice in parts for key, value in choice.items()]
     return [
         f"{kind}={name}",
         *(f"{other}={value}" if key == "name" else f"{other}.{key}={value}" for other, key, value in chosen),
@@ -46,7 +47,8 @@ def of(kind: str, name: str) -> list[str]:
 
 
 def made(overrides: list[str]) -> Run:
-    wanted, _ = configured(["epochs=4", "batch_size=400", "threads=1", *overrides])
+    epochs = 10 if any(override.startswith("batch_size=") for override in overrides) else 4  # of one batch, or of four
+    wanted, _ = configured([f"epochs={epochs}", "batch_size=400", "threads=1", *overrides])
     run = prepare(wanted, catalog())
     run.listen(BestWeights())
     return run

@@ -53,12 +53,16 @@ class AutoencoderImages(Callback):
 
     def on_epoch_end(self, run: Any) -> None:
         """Draw after the first epoch, and every few."""
-        if run.epoch == 1 or run.epoch % self.every == 0:
+        if self._is_due(run):
             self._draw(run)
 
     def on_fit_end(self, run: Any) -> None:
-        """Draw what it has become."""
-        self._draw(run)
+        """Draw what it has become, where its last epoch hasn't been."""
+        if not self._is_due(run):
+            self._draw(run)
+
+    def _is_due(self, run: Any) -> bool:
+        return bool(run.epoch == 1 or run.epoch % self.every == 0)
 
     @torch.no_grad()
     def _draw(self, run: Any) -> None:

@@ -20,17 +20,14 @@ class BeginAtSamples(Callback):
     beside: ClassVar[dict[str, Any]] = {"dataset": {"name": "unlabelled", "of": "digits"}, "model": {"name": "kmeans"}}
 
     def check(self, run: Any) -> None:
-        """Refuse a model without such places, and more of them than samples.
+        """Refuse a model without such places.
 
         Raises:
-            ConfigError: either of these.
+            ConfigError: that.
         """
         if not hasattr(run.model, "begin_at"):
             kind = type(run.model).__name__
             raise ConfigError(f"callback=begin_at_samples: is for gaussians and kmeans, and {kind} has no places for it")
-        places, samples = run.model.components, run.data.sizes()["train"]
-        if places > samples:
-            raise ConfigError(f"callback=begin_at_samples: {places} components of {samples} samples: one each is the most")
 
     def on_fit_start(self, run: Any) -> None:
         """Move the model's places, before its first step."""

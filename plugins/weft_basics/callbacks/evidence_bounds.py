@@ -10,6 +10,10 @@ from torch import Tensor
 
 from weft import Callback, ConfigError, Range
 from weft_basics.beside import RECONSTRUCTION
+from weft_basics.losses.precision import widened
+
+_AT_ONCE = 2**24
+"""Numbers of what is decoded at once, of as many draws as that."""
 
 
 class EvidenceBounds(Callback):
@@ -48,11 +52,19 @@ class EvidenceBounds(Callback):
         sums: Tensor = torch.zeros(2, dtype=torch.float64, device=device)
         for inputs, targets in run.every("valid"):
             with run.device.autocast():
-                means, log_deviations = run.model.encode(inputs)
-                noise = torch.randn((self.draws, *means.shape), generator=generator, dtype=means.dtype, device=device)
+                means, log_deviations = (widened(part) for part in run.model.encode(inputs))
+            together = max(1, _AT_ONCE // (len(inputs) * max(means[0].numel(), targets[0].numel())))
+            bounds = []  # of some of the draws: as many as there is memory for
+            for first in range(0, self.draws, together):
+                draws = min(together, self.draws - first)
+                noise = torch.randn((draws, *means.shape), generator=generator, dtype=means.dtype, device=device)
                 codes = means + log_deviations.exp() * noise
                 against_prior = ((noise.square() - codes.square()) / 2 + log_deviations).sum(-1)  # log p(z) - log q(z | x)
-                logarithms = (against_prior - run.loss.of_each(run.model.decoder(codes), targets)).double()
-            sums += torch.stack([logarithms.mean(0).sum(), (logarithms.logsumexp(0) - math.log(self.draws)).sum()])
+                with run.device.autocast():
+                    decoded = run.model.decoder(codes)
+                logarithms = against_prior.double() - run.loss.of_each(decoded, targets).double()
+                bounds.append(torch.stack([logarithms.sum(0), logarithms.logsumexp(0)]))
+            evidence, weighted = torch.stack(bounds, 1)
+            sums += torch.stack([evidence.sum() / self.draws, (weighted.logsumexp(0) - math.log(self.draws)).sum()])
         evidence, weighted = sums / run.data.sizes()["valid"]
         run.log({"valid/evidence_bound": evidence, "valid/importance_weighted_bound": weighted})

@@ -11,9 +11,7 @@ from torch import Tensor
 from weft import Range
 from weft_basics.beside import CLUSTERING
 from weft_basics.metrics.fitting import check_task
-
-UNLABELLED = ("clustering", "density")
-"""Tasks whose outputs are of groups that nobody has named: the largest says which one a sample is in."""
+from weft_basics.tasks import UNLABELLED
 
 
 class AdjustedRandIndex:
@@ -52,8 +50,8 @@ class Silhouette:
     """How much nearer samples are to their own group than to the next one: from -1 to 1, the mean of (b - a) / max(a, b).
 
     a is the mean distance to the others of a sample's group, b that to the nearest other group; a sample alone in its group
-    counts as 0, as all do where there is one group. Outputs (N, K), of which the largest is a sample's group. Rousseeuw,
-    "Silhouettes", 1987.
+    counts as 0, as all do where there is one group. Outputs (N, K), of which the largest is a sample's group. Of many samples
+    some are looked at, chosen by chance, always the same. Rousseeuw, "Silhouettes", 1987.
 
     Raises:
         ValueError: the task has no groups.
@@ -66,29 +64,30 @@ class Silhouette:
     def __init__(
         self,
         task: str,
-        samples: Annotated[
-            int, Range(2, 100_000, log=True), "how many are looked at, the first: time goes by their square"
-        ] = 2000,
+        samples: Annotated[int, Range(2, 100_000, log=True), "how many are looked at: time goes by their square"] = 2000,
     ):
         check_task(self, task)
         self.samples = samples
         self.reset()
 
     def reset(self) -> None:
-        self.groups: list[Tensor] = []
-        self.inputs: list[Tensor] = []
-        self.held = 0
+        self.groups = self.inputs = self.order = torch.empty(0)
+        self.chance = torch.Generator().manual_seed(0)
 
     def update(self, outputs: Tensor, targets: Tensor, inputs: Tensor) -> None:
-        left = self.samples - self.held
-        self.groups.append(outputs[:left].argmax(1))
-        self.inputs.append(inputs[:left].flatten(1))
-        self.held += len(self.groups[-1])
+        """Keep those of the samples so far that come first in an order by chance: one as likely as another."""
+        order = torch.rand(len(inputs), generator=self.chance)
+        parts = [outputs.argmax(1), inputs.flatten(1), order.to(inputs.device)]
+        if len(self.order):
+            known = (self.groups, self.inputs, self.order)
+            parts = [torch.cat([old, new]) for old, new in zip(known, parts, strict=True)]
+        chosen = parts[2].argsort()[: self.samples]
+        self.groups, self.inputs, self.order = (part[chosen] for part in parts)
 
     def compute(self) -> float:
         from sklearn.metrics import silhouette_score
 
-        groups, samples = _whole(self.groups), _whole(self.inputs)
+        groups, samples = _whole([self.groups]), _whole([self.inputs])
         if not 1 < len(set(groups.tolist())) < len(groups):
             return 0.0
         return float(silhouette_score(samples, groups))

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
-from weft import Range
+from weft import ConfigError, Range, Run
 
 Components = Annotated[
     int | None,
@@ -24,3 +24,17 @@ def groups(asked: int | None, outputs: int, task: str) -> int:
             f"components={asked}: the dataset has {outputs} classes, and each of them is a component; leave it out"
         )
     return outputs if asked is None else asked
+
+
+def check_enough(run: Run) -> None:
+    """Refuse a model whose components are more than the samples that it is trained on.
+
+    Raises:
+        ConfigError: that.
+    """
+    model: Any = run.model
+    components, samples = model.components, run.data.sizes()["train"]
+    if components > samples:
+        raise ConfigError(
+            f"model.components: {components} are more than the {samples} samples to train on; one each is the most"
+        )

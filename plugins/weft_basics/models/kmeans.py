@@ -7,10 +7,12 @@ from typing import Annotated, Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from weft import Range
+from weft import Range, Run
 from weft_basics.beside import CLUSTERING
-from weft_basics.models.groups import Components, groups
+from weft_basics.models.by_parts import by_parts
+from weft_basics.models.groups import Components, check_enough, groups
 from weft_basics.models.numbers import numbers
+from weft_basics.tasks import UNLABELLED
 
 
 class KMeans(nn.Module):
@@ -18,13 +20,15 @@ class KMeans(nn.Module):
 
     (N, *inputs) -> (N, components). With the loss distortion this is k-means: by the optimizer em the steps are Lloyd's
     ("Least squares quantization in PCM", 1982), by gradients on parts of the samples they are those of Bottou and Bengio
-    ("Convergence properties of the k-means algorithms", 1995). Under em a centroid that no sample is nearest to goes to the
-    one that is farthest from its own; by gradients it stays where it is.
+    ("Convergence properties of the k-means algorithms", 1995). Under em with a rate of 1 a centroid that no sample is nearest
+    to goes to the one that is farthest from its own; with a lower rate, where a batch is a part of the samples, and by
+    gradients it stays where it is.
 
     Raises:
         ValueError: the samples are tokens; other components than classes.
     """
 
+    tasks = ("classification", *UNLABELLED)
     beside: ClassVar[dict[str, Any]] = CLUSTERING
 
     def __init__(
@@ -40,8 +44,14 @@ class KMeans(nn.Module):
         size = numbers(inputs, vocabulary, "kmeans")
         self.centroids = nn.Parameter(begin * torch.randn(groups(components, outputs, task), size))
 
+    def check(self, run: Run) -> None:
+        """Raise a `ConfigError` where there are more components than samples."""
+        check_enough(run)
+
     def forward(self, inputs: Tensor) -> Tensor:
-        samples = inputs.flatten(1)
+        return by_parts(self._nearness, inputs.flatten(1), self.centroids.numel())
+
+    def _nearness(self, samples: Tensor) -> Tensor:
         with torch.autocast(samples.device.type, enabled=False):  # distances are differences of larger numbers
             offsets = samples.to(self.centroids.dtype).unsqueeze(1) - self.centroids
             return -offsets.square().sum(2)
@@ -62,7 +72,7 @@ class KMeans(nn.Module):
         samples, shares = inputs.flatten(1).to(self.centroids.dtype), shares.to(self.centroids.dtype)
         counts = shares.sum(0)
         empty = torch.nonzero(counts == 0).flatten()[: len(samples)]
-        if len(empty):
+        if rate == 1 and len(empty):
             far = -self(inputs).amax(1)
             moved = far.topk(len(empty)).indices
             shares = shares.clone()

@@ -25,7 +25,7 @@ class EM(torch.optim.Optimizer):
         ValueError: the model has no such maximum.
     """
 
-    beside: ClassVar[dict[str, Any]] = {"model": {"name": "gaussians"}, "loss": {"name": "joint_nll"}}
+    beside: ClassVar[dict[str, Any]] = {"model": {"name": "gaussians"}, "loss": {"name": "joint_nll"}, "batch_size": 1_000_000}
 
     def __init__(
         self,
@@ -48,8 +48,8 @@ class EM(torch.optim.Optimizer):
         """Refuse what is no likelihood.
 
         Raises:
-            ConfigError: a regularizer whose penalty would be passed over; a loss that asks for less of an output; more
-                components than samples to train on.
+            ConfigError: a regularizer whose penalty would be passed over; a loss that asks for less of an output; batches of
+                which only the last would count.
         """
         for name, part in run.regularizers.parts.items():
             if hasattr(part, "penalty") or hasattr(part, "gradients"):
@@ -61,15 +61,14 @@ class EM(torch.optim.Optimizer):
             outputs = run.forward(inputs)
         with run.device.session(), torch.enable_grad():
             (gradient,) = torch.autograd.grad(run.loss(outputs.requires_grad_(), targets), outputs)
-        if (gradient > 0).any():
-            loss = run.configuration.one("loss").component.name
+        check_shares(-gradient)
+        samples, size = run.data.sizes()["train"], run.configuration.settings.batch_size
+        scheduled = run.configuration.parts["scheduler"]
+        if size < samples and not scheduled and any(group["lr"] == 1 for group in self.param_groups):
             raise ConfigError(
-                f"optimizer=em: loss={loss} isn't one whose gradient is a sample's share in each output: take joint_nll with "
-                "labels, mixture_nll or distortion without"
+                f"optimizer=em: batch_size={size} is a part of the {samples} samples, and with lr=1 each batch counts for all: "
+                f"take batch_size={samples}, or a lower optimizer.lr"
             )
-        samples = run.data.sizes()["train"]
-        if outputs.shape[1] > samples:
-            raise ConfigError(f"optimizer=em: {outputs.shape[1]} components of {samples} samples: one each is the most")
 
     def step(self, closure: Callable[[], Tensor]) -> Tensor:  # type: ignore[override]
         """Move all weights to their maximum for what `closure` computes the loss of; return what it returns."""
@@ -83,6 +82,7 @@ class EM(torch.optim.Optimizer):
         with self.model.register_forward_hook(watch), torch.enable_grad():
             loss = closure()
         inputs, shares = (torch.cat(parts) for parts in zip(*seen, strict=True))
+        check_shares(shares)
         with torch.no_grad():
             moved = [group for group in self.param_groups if group["lr"]]
             maxima = [self.model.maximized(inputs, shares, group["lr"]) for group in moved]
@@ -91,3 +91,16 @@ class EM(torch.optim.Optimizer):
                     if parameter.grad is not None:
                         parameter.copy_(found[self.names[id(parameter)]])
         return loss
+
+
+def check_shares(shares: Tensor) -> None:
+    """Refuse what is no share of samples (N, outputs) in each output.
+
+    Raises:
+        ConfigError: less than nothing of one.
+    """
+    if (shares < 0).any():
+        raise ConfigError(
+            "optimizer=em: the loss isn't one whose gradient is a sample's share in each output: take loss=joint_nll with "
+            "labels, mixture_nll or distortion without"
+        )

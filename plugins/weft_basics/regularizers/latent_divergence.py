@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from weft import Range
 from weft_basics.beside import RECONSTRUCTION
+from weft_basics.losses.precision import widened
 
 
 class LatentDivergence:
@@ -39,4 +40,5 @@ class LatentDivergence:
 
 def divergence(means: Tensor, log_deviations: Tensor) -> Tensor:
     """Return the divergence (N,) of each sample's code, of means and log deviations (N, latent)."""
+    means, log_deviations = widened(means), widened(log_deviations)  # in 16 bits it may come out below zero
     return ((means.square() + (2 * log_deviations).exp() - 1) / 2 - log_deviations).sum(1)

@@ -40,6 +40,12 @@ def test_it_draws_samples_above_their_reconstructions_and_new_ones() -> None:
             torch.testing.assert_close(drawn, ((image - originals.min()) / scale).squeeze(0).detach())
 
 
+def test_a_last_epoch_that_is_due_is_drawn_once() -> None:
+    kept = Kept()
+    fit("vae", "epochs=4", "callback.autoencoder_images.every=2", watching=(kept,))
+    assert [epoch for epoch, name, _ in kept.images if name == "images/samples"] == [1, 2, 4]
+
+
 def test_what_has_no_decoder_has_reconstructions_alone() -> None:
     kept = Kept()
     fit("vae", "model=mlp", "regularizer=none", "callback=autoencoder_images", "epochs=1", watching=(kept,))

@@ -42,9 +42,12 @@ def test_it_may_have_options_of_its_own() -> None:
         (("model=gaussians", "loss=cross_entropy"), "loss=cross_entropy: serves .* and dataset unlabelled is clustering"),
         (
             ("dataset.of=iris", "model=kmeans", "model.components=200", "optimizer=em"),
-            "200 components of 102 samples: one each is the most",
+            "model.components: 200 are more than the 102 samples to train on",
         ),
-        (("model=kmeans", "model.components=200", "callback=begin_at_samples"), "200 components of 102 samples"),
+        (
+            ("model=kmeans", "model.components=200", "callback=begin_at_samples"),
+            "model.components: 200 are more than the 102 samples",
+        ),
         (
             ("dataset=iris", "model=mlp", "callback=begin_at_samples"),
             "is for gaussians and kmeans, and MLP has no places for it",

@@ -27,11 +27,29 @@ def test_groups_held_against_classes() -> None:
     assert found == pytest.approx(adjusted_rand_score(CLASSES.numpy(), OUTPUTS.argmax(1).numpy()))
 
 
-@pytest.mark.parametrize("samples", [2000, 40])
-def test_groups_by_themselves(samples: int) -> None:
-    found = value(Silhouette("clustering", samples), OUTPUTS, CLASSES, INPUTS)
-    expected = silhouette_score(INPUTS.flatten(1)[:samples].numpy(), OUTPUTS.argmax(1)[:samples].numpy())
-    assert found == pytest.approx(expected, rel=1e-6)
+def test_groups_by_themselves() -> None:
+    found = value(Silhouette("clustering"), OUTPUTS, CLASSES, INPUTS)
+    assert found == pytest.approx(silhouette_score(INPUTS.flatten(1).numpy(), OUTPUTS.argmax(1).numpy()), rel=1e-6)
+
+
+def test_some_of_many_samples_are_as_good_as_all_in_whatever_order_they_come() -> None:
+    """One group after the other, as a table may have them."""
+    groups = torch.arange(5).repeat_interleave(200)
+    inputs = 1.5 * torch.randn(5, 3).repeat_interleave(200, 0) + torch.randn(1000, 3)
+    outputs = torch.eye(5)[groups]
+    expected = silhouette_score(inputs.numpy(), groups.numpy())
+    found = []
+    for size in (1000, 128):
+        metric = Silhouette("clustering", 400)
+        for _ in range(2):
+            metric.reset()
+            for part in torch.arange(1000).split(size):
+                metric.update(outputs[part], groups[part], inputs[part])
+            found.append(metric.compute())
+        assert len(metric.groups) == 400
+        assert set(metric.groups.tolist()) == set(range(5))
+    assert found[0] == found[1]
+    assert found == pytest.approx([expected] * 4, abs=0.03)
 
 
 @pytest.mark.parametrize("groups", [1, 60])

@@ -44,6 +44,13 @@ def test_a_centroid_that_nothing_is_near_to_goes_to_the_farthest_sample() -> Non
     assert found.tolist() == [[0.5, 0.5], [-7.0, 0.0]]
 
 
+def test_in_a_part_of_the_samples_it_stays_where_it_is() -> None:
+    model = placed((0, 0), (100, 100))
+    samples = torch.tensor([[0.0, 1.0], [1.0, 0.0], [-7.0, 0.0]])
+    found = model.maximized(samples, assigned(model, samples), 0.5)["centroids"]
+    assert found[1].tolist() == [100.0, 100.0]
+
+
 def test_more_centroids_than_samples_leave_some_where_they_are() -> None:
     model = placed((0, 0), (50, 50), (60, 60), (70, 70))
     samples = torch.tensor([[0.0, 1.0], [4.0, 0.0]])

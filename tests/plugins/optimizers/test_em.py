@@ -13,7 +13,15 @@ from weft.experiment import prepare
 from weft_basics.models.gaussians import Gaussians
 from weft_basics.optimizers.em import EM
 
-COMMON = ("dataset=iris", "model=gaussians", "loss=joint_nll", "optimizer=em", "precision=fp64", "observe.gradients=false")
+COMMON = (
+    "dataset=iris",
+    "model=gaussians",
+    "loss=joint_nll",
+    "optimizer=em",
+    "precision=fp64",
+    "observe.gradients=false",
+    "batch_size=1000",
+)
 
 
 def prepared(*overrides: str) -> weft.Run:
@@ -57,15 +65,35 @@ def test_class_weights_count_for_its_priors() -> None:
         (("model=mlp",), "em is for models with a maximum in closed form, such as gaussians or kmeans, and MLP has none"),
         (
             ("loss=cross_entropy",),
-            "optimizer=em: loss=cross_entropy isn.t one whose gradient is a sample.s share in each output: take joint_nll",
+            "optimizer=em: the loss isn.t one whose gradient is a sample.s share in each output: take loss=joint_nll",
         ),
         (("regularizer=l2",), "optimizer=em: .* would pass over regularizer=l2; leave it out"),
         (("optimizer.lr=2",), "lr"),
+        (("batch_size=64",), "batch_size=64 is a part of the 102 samples, .* take batch_size=102, or a lower optimizer.lr"),
     ],
 )
 def test_what_it_is_not_for_is_said_before_anything_is_written(overrides: tuple[str, ...], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         prepared(*overrides)
+
+
+def test_a_loss_that_asks_for_less_of_an_output_later_on_is_refused_then() -> None:
+    """The perceptron's has no gradient to begin with, where it makes no mistake."""
+    model = Gaussians((2,), 2)
+    optimizer = EM(model.parameters(), model)
+
+    def closure() -> torch.Tensor:
+        loss = model(torch.randn(10, 2))[:, 0].mean()
+        loss.backward()
+        return loss
+
+    with pytest.raises(ConfigError, match="take loss=joint_nll"):
+        optimizer.step(closure)
+
+
+@pytest.mark.parametrize("more", [("optimizer.lr=0.1",), ("scheduler=cosine",), ("batch_size=102",)])
+def test_batches_that_do_not_count_for_all_are_a_part_of_the_samples(more: tuple[str, ...]) -> None:
+    prepared("batch_size=64", *more)
 
 
 def test_a_weight_that_is_not_trained_stays() -> None:

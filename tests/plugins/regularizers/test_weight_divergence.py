@@ -29,20 +29,28 @@ def test_it_is_torch_s_divergence_for_each_sample(covariance: str, prior: float)
     beforehand = MultivariateNormal(torch.zeros(5).double(), prior**2 * torch.eye(5).double())
     afterwards = MultivariateNormal(model.means, model.covariances())
     expected = kl_divergence(afterwards, beforehand).sum() / 40 * 0.5
-    found = WeightDivergence(model, samples=40, weight=0.5).penalty(model, torch.zeros(1))
+    found = WeightDivergence(model, samples=40, task="classification", weight=0.5).penalty(model, torch.zeros(1))
     torch.testing.assert_close(found, expected)
 
 
 def test_layers_within_a_model_are_added_up() -> None:
     parts = believing("full", 1.0), believing("diagonal", 1.0)
     whole = nn.Sequential(*parts)
-    found = WeightDivergence(whole, samples=1).penalty(whole, torch.zeros(1))
+    found = WeightDivergence(whole, samples=1, task="classification").penalty(whole, torch.zeros(1))
     torch.testing.assert_close(found, sum(part.divergence() for part in parts))
+
+
+def test_of_a_regression_it_is_for_each_number_as_the_loss_is() -> None:
+    """The sum is minus the evidence lower bound by what the loss is a mean over: its minimum is where the bound's is."""
+    model = believing("full", 1.0)
+    one, several = (WeightDivergence(model, 40, "regression").penalty(model, torch.zeros(9, size)) for size in (1, 4))
+    torch.testing.assert_close(several, one / 4)
+    torch.testing.assert_close(one, model.divergence() / 40)
 
 
 def test_a_model_of_plain_weights_is_refused() -> None:
     with pytest.raises(ValueError, match="such as bayesian_linear, and Linear's are not"):
-        WeightDivergence(nn.Linear(3, 2), samples=10)
+        WeightDivergence(nn.Linear(3, 2), samples=10, task="regression")
 
 
 def test_outputs_are_drawn_as_weights_would_have_them() -> None:
