@@ -75,7 +75,8 @@ class Folder:
         try:
             found = yaml.load(self.config.read_text(), Loader=_LOADER)
         except (OSError, UnicodeDecodeError):
-            raise ConfigError(f"{self.path}: not the folder of a run: it holds no {CONFIG}") from None
+            what = f"not the folder of a run: it holds no {CONFIG}" if self.path.exists() else "there is no such folder"
+            raise ConfigError(f"{self.path}: {what}") from None
         except yaml.YAMLError as error:
             raise ConfigError(f"{self.config}: can't be read: {error}") from None
         if not isinstance(found, dict):

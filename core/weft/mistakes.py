@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from hydra.errors import HydraException, MissingConfigException
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
@@ -92,12 +92,20 @@ def _unknown_key(key: str, cause: BaseException | None) -> ConfigError:
             "experiment: is added to what there is: +experiment=NAME, whose file begins with # @package _global_"
         )
     elif not rest:
+        if isinstance(parent, DictConfig) and (place := _of_hydra(parent, key)):
+            return ConfigError(f"{key}: no such key; it is {place}.{key}")
         known = [*known, *(name for name, kind in KINDS.items() if kind.chosen)]
     part = parent.get("name") if top in KINDS and isinstance(parent, DictConfig) else None
     known = sorted({*known} - {"name", "hydra"})
     there = f"{top} {part} has" if part else "there are"
     there += f" {', '.join(known) or 'none'}"
     return ConfigError(f"{key}: no such key{did_you_mean(missing, known)}; {there}")
+
+
+def _of_hydra(config: DictConfig, key: str) -> str | None:
+    """Return whose option a key is of those who make or start a sweep's jobs, as they are chosen."""
+    places = ("hydra.sweeper", "hydra.launcher")
+    return next((place for place in places if key in (OmegaConf.select(config, place) or ())), None)
 
 
 def _options(kind: str, name: str) -> list[str]:

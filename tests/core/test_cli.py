@@ -159,6 +159,8 @@ MISTAKES = [
     ),
     ("-m +experiment=mlp,q_learning dataset.stesp=3", "dataset.stesp: no such key (did you mean 'test'?); dataset digits has "),
     ("regularizer=l2 regularizer.weight=3", "regularizer.weight: is an option of one regularizer: regularizer.l2.weight"),
+    ("-m hydra/sweeper=optuna n_trials=3", "n_trials: no such key; it is hydra.sweeper.n_trials"),
+    ("-m seed=0,1 slots=3", "slots: no such key; it is hydra.launcher.slots"),
     ("experiment=kmeans", "experiment: is added to what there is: +experiment=NAME"),
 ]
 
@@ -403,7 +405,7 @@ class TestCommands:
         (whole,) = here.glob("whole/*/*/run.json")
         weft("resume", str(half.parent), "epochs=4", folder=here)
         assert (half.parent / "model/last.safetensors").read_bytes() == (whole.parent / "model/last.safetensors").read_bytes()
-        for arguments, message in (([str(half.parent), "seed=3"], "only epochs=N"), (["nowhere"], "not the folder of a run")):
+        for arguments, message in (([str(half.parent), "seed=3"], "only epochs=N"), (["nowhere"], "there is no such folder")):
             with pytest.raises(UserError, match=message):
                 cli.commands.main(["resume", *arguments], standalone_mode=False)
 

@@ -211,7 +211,7 @@ def _had(folder: Path, keys: Sequence[str]) -> dict[str, str]:
         for name in key.split("."):
             value = value.get(name, MISSING) if isinstance(value, Mapping) else MISSING
         if isinstance(value, Mapping) and key in KINDS:
-            value = "+".join(value) if KINDS[key].several else value.get("name")
+            value = "+".join(value) or "none" if KINDS[key].several else value.get("name")
         if value != MISSING:
             had[key] = show(value)
     return had
