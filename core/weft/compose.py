@@ -157,10 +157,7 @@ def unchecked(hydra: Hydra, overrides: Sequence[str], mode: RunMode) -> DictConf
         ConfigError: a search path of what is no folder.
     """
     hydra_guard.refuse_overrides(overrides)
-    applied = [*overrides]
-    if mode is RunMode.MULTIRUN:
-        chosen = _chosen_by_jobs(hydra, overrides)
-        applied = [line for line in overrides if _top(line) not in chosen]
+    applied = _of_no_job(hydra, overrides) if mode is RunMode.MULTIRUN else [*overrides]
     with warnings.catch_warnings():
         warnings.filterwarnings("error", r"provider=.* is not available", UserWarning)  # it would go on without
         try:
@@ -173,19 +170,19 @@ def unchecked(hydra: Hydra, overrides: Sequence[str], mode: RunMode) -> DictConf
     return config
 
 
-def _chosen_by_jobs(hydra: Hydra, overrides: Sequence[str]) -> set[str]:
-    """Return the kinds whose parts a sweep's jobs choose: those that are swept, or all where a file that chooses parts is."""
-    swept = {found.key_or_group for found in map(spelling.parse, overrides) if found is not None and found.is_sweep_override()}
-    chosen = {kind for kind, rules in KINDS.items() if rules.chosen}
-    by_files = any(hydra.config_loader.get_group_options(name) for name in swept - chosen)
-    return chosen if by_files else swept & chosen
-
-
-def _top(override: str) -> str | None:
-    """Return the part that an override gives an option of; None where it chooses one, or is no option of a part."""
-    found = spelling.parse(override)
-    top, dot, _ = ("", "", "") if found is None else found.key_or_group.partition(".")
-    return top if dot else None
+def _of_no_job(hydra: Hydra, overrides: Sequence[str]) -> list[str]:
+    """Return a sweep's overrides without the options of parts that its jobs choose: of the kinds that are swept, or of all
+    where a file that chooses parts is."""
+    parsed = [spelling.parse(line) for line in overrides]
+    swept = {found.key_or_group for found in parsed if found is not None and found.is_sweep_override()}
+    kinds = {kind for kind, rules in KINDS.items() if rules.chosen}
+    by_files = any(hydra.config_loader.get_group_options(name) for name in swept - kinds)
+    chosen = kinds if by_files else swept & kinds
+    return [
+        line
+        for line, found in zip(overrides, parsed, strict=True)
+        if found is None or found.key_or_group in kinds or spelling.top(found) not in chosen
+    ]
 
 
 def check_hydra(config: DictConfig) -> None:

@@ -20,8 +20,8 @@ hookimpl = pluggy.HookimplMarker("weft")
 def register_models(register: Register) -> None:
     """Models: torch modules, `forward(inputs) -> outputs`: a tensor, or several as a NamedTuple, all of which losses, penalties
     and metrics are given, and the first of which is the answer where only one is asked for. They may have `check(run)`, called
-    once before anything is written. The run supplies `inputs` (shape
-    of one sample, without the batch), `outputs` (how many), `vocabulary` (number of tokens, or None) and `task`."""
+    once before anything is written. The run supplies `inputs` (shape of one sample, without the batch), `outputs` (how many),
+    `vocabulary` (number of tokens, or None) and `task`."""
 
 
 @hookspec

@@ -93,14 +93,14 @@ class Composer:
         values: list[Override] = []
         for line in overrides:
             override = spelling.parse(line)
-            if override is None or override.is_sweep_override() or _top(override) == "hydra":
+            if override is None or override.is_sweep_override() or spelling.top(override) == "hydra":
                 return None
             if isinstance(override.value(), dict) or not self._is_group(override.key_or_group):
                 values.append(override)
             else:
                 choices.append(line)
         base = self._base(tuple(choices))
-        tops = {_top(override) for override in values}
+        tops = {spelling.top(override) for override in values}
         same: list[Any] = [base.config._get_node(name) for name in base.config if name not in tops]
         config = copy.deepcopy(base.config, {id(node): node for node in same})
         for node in same:
@@ -157,7 +157,9 @@ class _Base:
         with the same values where interpolations lead to."""
         lines = [str(value.input_line) for value in values]
         leads_anywhere = self._leads_anywhere or "${" in "".join(lines)
-        leading = tuple(line for line, value in zip(lines, values, strict=True) if leads_anywhere or _top(value) in self._leads)
+        leading = tuple(
+            line for line, value in zip(lines, values, strict=True) if leads_anywhere or spelling.top(value) in self._leads
+        )
         if leading not in self._sound:
             try:
                 compose.check_hydra(config)
@@ -165,10 +167,6 @@ class _Base:
                 return False
             self._sound.add(leading)
         return True
-
-
-def _top(override: Override) -> str:
-    return override.key_or_group.partition(".")[0]
 
 
 def _without_hydra(config: DictConfig) -> None:

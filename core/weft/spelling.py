@@ -68,6 +68,11 @@ def _is_text(key: str, catalog: Catalog) -> bool:
     return group == "tags" or any(option.name == name and option.type.name == "str" for option in own)
 
 
+def top(override: Override) -> str:
+    """Return the first name of an override's key: `optimizer` of `optimizer.lr=1`."""
+    return override.key_or_group.partition(".")[0]
+
+
 @functools.lru_cache(4096)
 def parse(override: str) -> Override | None:
     """Return an override as Hydra's grammar reads it, or None where it makes no sense of it: composition says what is wrong."""

@@ -200,7 +200,7 @@ def opened(name: str, copies: int) -> Any:
     if ":" in name:  # gymnasium would import the module before it, and a config can't run code
         raise ValueError(f"environment: {name!r}: is to be the name of an environment that is registered already")
     try:
-        check_version(name)
+        _check_version(name)
         found = gymnasium.make_vec(name, copies)
         if found.metadata.get("autoreset_mode") is not gymnasium.vector.AutoresetMode.NEXT_STEP:
             found.close()  # one of its own kind, which shows the next episode's beginning in place of an episode's end
@@ -224,7 +224,7 @@ def opened(name: str, copies: int) -> Any:
     return found
 
 
-def check_version(name: str) -> None:
+def _check_version(name: str) -> None:
     """Refuse a name that means another environment once gymnasium has a newer one.
 
     Raises:

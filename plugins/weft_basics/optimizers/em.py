@@ -61,7 +61,7 @@ class EM(torch.optim.Optimizer):
             outputs = run.forward(inputs)
         with run.device.session(), torch.enable_grad():
             (gradient,) = torch.autograd.grad(run.loss(outputs.requires_grad_(), targets), outputs)
-        check_shares(-gradient)
+        _check_shares(-gradient, f"loss={run.configuration.one('loss').component.name}")
         samples, size = run.data.sizes()["train"], run.configuration.settings.batch_size
         scheduled = run.configuration.parts["scheduler"]
         if size < samples and not scheduled and any(group["lr"] == 1 for group in self.param_groups):
@@ -82,7 +82,7 @@ class EM(torch.optim.Optimizer):
         with self.model.register_forward_hook(watch), torch.enable_grad():
             loss = closure()
         inputs, shares = (torch.cat(parts) for parts in zip(*seen, strict=True))
-        check_shares(shares)
+        _check_shares(shares, "the loss")
         with torch.no_grad():
             moved = [group for group in self.param_groups if group["lr"]]
             maxima = [self.model.maximized(inputs, shares, group["lr"]) for group in moved]
@@ -93,14 +93,14 @@ class EM(torch.optim.Optimizer):
         return loss
 
 
-def check_shares(shares: Tensor) -> None:
-    """Refuse what is no share of samples (N, outputs) in each output.
+def _check_shares(shares: Tensor, loss: str) -> None:
+    """Refuse what is no share of samples (N, outputs) in each output, by the loss that it is from.
 
     Raises:
         ConfigError: less than nothing of one.
     """
     if (shares < 0).any():
         raise ConfigError(
-            "optimizer=em: the loss isn't one whose gradient is a sample's share in each output: take loss=joint_nll with "
-            "labels, mixture_nll or distortion without"
+            f"optimizer=em: {loss} isn't one whose gradient is a sample's share in each output: take joint_nll with labels, "
+            "mixture_nll or distortion without"
         )

@@ -15,8 +15,8 @@ class WeightDivergence:
     """The Kullback-Leibler divergence of a model's weights from their prior, in nats for each sample that is trained on.
 
     With a loss that is a negative log-likelihood the sum is minus the evidence lower bound, for each sample, and of a
-    regression for each of its numbers, which its losses are the mean over: variational
-    inference (Hinton and van Camp 1993; Blundell et al., "Weight uncertainty in neural networks", 2015).
+    regression for each of its numbers, which its losses are the mean over: variational inference (Hinton and van Camp 1993;
+    Blundell et al., "Weight uncertainty in neural networks", 2015).
 
     Raises:
         ValueError: the model's weights are no distribution.
